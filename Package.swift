@@ -1,0 +1,109 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// One table for the whole house: a module, what it may depend on. Arrows point down only; the build runs with
+// `--explicit-target-dependency-import-check error`, and `Tests/HouseRulesTests` reads every import.
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+let package = Package(
+    name: "logqd",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "logqd", targets: ["logqd"]),
+        .executable(name: "logq", targets: ["logq"]),
+        .library(name: "LogQClient", targets: ["LogQClient"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+    ],
+    targets: [
+        // C, replaceable: kernels and checksums take pointers and counts.
+        .systemLibrary(
+            name: "CLMDB",
+            pkgConfig: "lmdb",
+            providers: [.apt(["liblmdb-dev"]), .brew(["lmdb"])]
+        ),
+        .target(name: "CVectorKernels"),
+        .target(name: "CChecksum"),
+
+        // Algorithms and storage: no sockets.
+        .target(name: "PackedStrings"),
+        .target(name: "LMDB", dependencies: ["CLMDB"]),
+        .target(name: "SamplingFrequency"),
+        .target(name: "VectorIndex", dependencies: ["CVectorKernels"]),
+        .target(
+            name: "ItemStore",
+            dependencies: ["LMDB", "SamplingFrequency", "VectorIndex", "PackedStrings", "CChecksum", logging, deque]
+        ),
+
+        // The wire, the server, the client.
+        .target(name: "WireProtocol", dependencies: ["PackedStrings", nioCore]),
+        .target(
+            name: "LogQServer",
+            dependencies: [
+                "ItemStore", "WireProtocol", "PackedStrings", "SamplingFrequency", "VectorIndex",
+                nioCore, nioPosix, logging, deque, serviceLifecycle,
+            ]
+        ),
+        .target(
+            name: "LogQClient",
+            dependencies: ["WireProtocol", "PackedStrings", nioCore, nioPosix, deque]
+        ),
+        .target(
+            name: "DependencyDemo",
+            dependencies: ["LogQClient", "CVectorKernels"],
+            exclude: ["Data/README.md", "Data/collect-dependencies"],
+            resources: [.copy("Data/debian-12-dependencies.tsv")]
+        ),
+
+        .executableTarget(
+            name: "logqd",
+            dependencies: ["LogQServer", "ItemStore", argumentParser, logging, serviceLifecycle]
+        ),
+        .executableTarget(name: "logq", dependencies: ["LogQClient", "DependencyDemo", argumentParser]),
+
+        // Tests: one target a module, the real daemon in EndToEndTests.
+        .testTarget(name: "LMDBTests", dependencies: ["LMDB"]),
+        .testTarget(name: "PackedStringsTests", dependencies: ["PackedStrings"]),
+        .testTarget(name: "SamplingFrequencyTests", dependencies: ["SamplingFrequency"]),
+        .testTarget(name: "VectorIndexTests", dependencies: ["VectorIndex", "CVectorKernels"]),
+        .testTarget(
+            name: "ItemStoreTests",
+            dependencies: ["ItemStore", "LMDB", "PackedStrings", "SamplingFrequency", "VectorIndex", "CChecksum"]
+        ),
+        .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol", "PackedStrings", nioCore]),
+        .testTarget(
+            name: "LogQServerTests",
+            dependencies: ["LogQServer", "WireProtocol", "ItemStore", nioCore, nioEmbedded]
+        ),
+        .testTarget(
+            name: "LogQClientTests",
+            dependencies: ["LogQClient", "WireProtocol", nioCore, nioPosix, nioEmbedded]
+        ),
+        .testTarget(name: "DependencyDemoTests", dependencies: ["DependencyDemo"]),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["LogQClient", "LogQServer", "WireProtocol", "PackedStrings", "logqd", "logq"]
+        ),
+        .testTarget(name: "HouseRulesTests"),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ]
+}
