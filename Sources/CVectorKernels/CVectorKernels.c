@@ -1,1 +1,88 @@
-#include "CVectorKernels.h"
+// Which set of kernels this CPU runs, and the scores made from their sums.
+#include "Kernels.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#pragma STDC FP_CONTRACT OFF
+
+// The sets this CPU can run, best first; ends with null.
+static const vector_kernels *available[4];
+static const vector_kernels *current;
+static pthread_once_t chosen = PTHREAD_ONCE_INIT;
+
+static const vector_kernels *find(const char *name) {
+    for (size_t i = 0; available[i]; ++i) {
+        if (strcmp(available[i]->name, name) == 0) return available[i];
+    }
+    return NULL;
+}
+
+static void choose(void) {
+    size_t count = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    if (has_avx512) available[count++] = &vector_kernels_avx512;
+    if (has_avx2) available[count++] = &vector_kernels_avx2;
+#elif defined(__aarch64__)
+    available[count++] = &vector_kernels_neon;
+#endif
+    available[count++] = &vector_kernels_scalar;
+    available[count] = NULL;
+
+    const char *forced = getenv("LOGQD_KERNEL");
+    const vector_kernels *found = forced ? find(forced) : NULL;
+    current = found ? found : available[0];
+}
+
+const vector_kernels *vector_kernels_current(void) {
+    pthread_once(&chosen, choose);
+    return current;
+}
+
+const char *vector_kernels_name(void) { return vector_kernels_current()->name; }
+
+const vector_kernels *vector_kernels_named(const char *name) {
+    pthread_once(&chosen, choose);
+    return find(name);
+}
+
+static void cosine_scores(
+    const vector_kernels *kernels, const double *query, size_t dimension, double query_norm,
+    const char *rows, size_t count, size_t stride, double *scores
+) {
+    double squares[64];  // in blocks, so that they live on the stack
+    while (count > 0) {
+        size_t block = count < 64 ? count : 64;
+        kernels->dot_and_square(query, dimension, rows, block, stride, scores, squares);
+        for (size_t i = 0; i < block; ++i) {
+            double norms = query_norm * sqrt(squares[i]);
+            scores[i] = norms > 0 ? scores[i] / norms : 0;
+        }
+        rows += block * stride;
+        scores += block;
+        count -= block;
+    }
+}
+
+void vector_kernels_scores(
+    const vector_kernels *kernels, vector_score score, const double *query, size_t dimension, double query_norm,
+    const void *rows, size_t count, size_t stride, double *scores
+) {
+    switch (score) {
+    case vector_score_dot:
+        kernels->dot(query, dimension, rows, count, stride, scores);
+        break;
+    case vector_score_cosine:
+        cosine_scores(kernels, query, dimension, query_norm, rows, count, stride, scores);
+        break;
+    case vector_score_l2:
+        kernels->squared_distance(query, dimension, rows, count, stride, scores);
+        for (size_t i = 0; i < count; ++i) scores[i] = 0 - scores[i];
+        break;
+    }
+}
