@@ -1,0 +1,164 @@
+/// The one place where tables are touched through C: bytes in, LMDB's codes out.
+///
+/// `Transaction` is generic over the key and inlined into its callers, so that encoding a key costs nothing; it calls
+/// these functions, which know no types, and which are not inlined. One call a record.
+internal import CLMDB
+internal import Synchronization
+
+@usableFromInline
+struct TransactionCore {
+    let pointer: OpaquePointer
+    let environment: Environment
+    let thread: UInt
+    /// `TableRegistry.generation` before the transaction began.
+    let tableGeneration: Int
+
+    @usableFromInline static let notFound = MDB_NOTFOUND
+    @usableFromInline static let corrupted = MDB_CORRUPTED
+
+    /// Wrong use would corrupt LMDB's state silently, so it stops the program.
+    @inline(__always)
+    private func checkThread() {
+        precondition(currentThreadNumber() == thread, "a transaction is used on a thread that did not begin it")
+    }
+
+    @inline(__always)
+    private func check(_ handle: TableHandle) {
+        checkThread()
+        precondition(handle.registry == ObjectIdentifier(environment.tables), "a table of another environment")
+        precondition(!handle.isClosed.load(ordering: .relaxed), "a table whose opening transaction was aborted")
+    }
+
+    func openTable(named name: String, keyByteCount: Int, isCreated: Bool) throws(LMDBError) -> TableHandle {
+        checkThread()
+        return try environment.tables.open(
+            named: name,
+            keyByteCount: keyByteCount,
+            in: pointer,
+            begunAt: tableGeneration,
+            isCreated: isCreated
+        )
+    }
+
+    @usableFromInline
+    func get(_ key: UnsafeRawBufferPointer, in handle: TableHandle, into value: inout UnsafeRawBufferPointer) -> Int32 {
+        check(handle)
+        var key = MDB_val(key)
+        var found = MDB_val()
+        let code = mdb_get(pointer, handle.number, &key, &found)
+        if code == MDB_SUCCESS { value = UnsafeRawBufferPointer(found) }
+        return code
+    }
+
+    @usableFromInline
+    func put(
+        _ key: UnsafeRawBufferPointer,
+        _ value: UnsafeRawBufferPointer,
+        in handle: TableHandle,
+        isAppend: Bool
+    ) -> Int32 {
+        check(handle)
+        var key = MDB_val(key)
+        var value = MDB_val(value)
+        return mdb_put(pointer, handle.number, &key, &value, isAppend ? UInt32(MDB_APPEND) : 0)
+    }
+
+    @usableFromInline
+    func reserve(
+        _ key: UnsafeRawBufferPointer,
+        _ count: Int,
+        in handle: TableHandle,
+        isAppend: Bool,
+        into room: inout UnsafeMutableRawBufferPointer
+    ) -> Int32 {
+        check(handle)
+        var key = MDB_val(key)
+        var value = MDB_val(mv_size: count, mv_data: nil)
+        let flags = UInt32(MDB_RESERVE) | (isAppend ? UInt32(MDB_APPEND) : 0)
+        let code = mdb_put(pointer, handle.number, &key, &value, flags)
+        if code == MDB_SUCCESS { room = UnsafeMutableRawBufferPointer(start: value.mv_data, count: count) }
+        return code
+    }
+
+    @usableFromInline
+    func delete(_ key: UnsafeRawBufferPointer, from handle: TableHandle) -> Int32 {
+        check(handle)
+        var key = MDB_val(key)
+        return mdb_del(pointer, handle.number, &key, nil)
+    }
+
+    @usableFromInline
+    func entryCount(in handle: TableHandle) throws(LMDBError) -> Int {
+        check(handle)
+        var stat = MDB_stat()
+        let code = mdb_stat(pointer, handle.number, &stat)
+        guard code == MDB_SUCCESS else { throw handle.error(code, .count) }
+        return stat.ms_entries
+    }
+
+    @usableFromInline
+    func openCursor(in handle: TableHandle) throws(LMDBError) -> Cursor {
+        check(handle)
+        var opened: OpaquePointer?
+        let code = mdb_cursor_open(pointer, handle.number, &opened)
+        guard code == MDB_SUCCESS, let opened else { throw handle.error(code, .iterate) }
+        return Cursor(pointer: opened)
+    }
+}
+
+/// A position in a table. Lives within one call, so it can't outlive its transaction.
+@usableFromInline
+struct Cursor: ~Copyable {
+    private let pointer: OpaquePointer
+    /// The entry under the cursor, if the last move found one.
+    @usableFromInline private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
+    @usableFromInline private(set) var value = UnsafeRawBufferPointer(start: nil, count: 0)
+
+    init(pointer: OpaquePointer) {
+        self.pointer = pointer
+    }
+
+    @usableFromInline
+    deinit {
+        mdb_cursor_close(pointer)
+    }
+
+    private mutating func move(_ operation: MDB_cursor_op, from start: MDB_val = MDB_val()) -> Int32 {
+        var foundKey = start
+        var foundValue = MDB_val()
+        let code = mdb_cursor_get(pointer, &foundKey, &foundValue, operation)
+        if code == MDB_SUCCESS {
+            key = UnsafeRawBufferPointer(foundKey)
+            value = UnsafeRawBufferPointer(foundValue)
+        }
+        return code
+    }
+
+    @usableFromInline
+    mutating func moveToFirst() -> Int32 { move(MDB_FIRST) }
+
+    @usableFromInline
+    mutating func moveToLast() -> Int32 { move(MDB_LAST) }
+
+    @usableFromInline
+    mutating func moveToNext() -> Int32 { move(MDB_NEXT) }
+
+    @usableFromInline
+    mutating func moveToOrAfter(_ key: UnsafeRawBufferPointer) -> Int32 { move(MDB_SET_RANGE, from: MDB_val(key)) }
+
+    @usableFromInline
+    mutating func delete() -> Int32 { mdb_cursor_del(pointer, 0) }
+}
+
+extension MDB_val {
+    /// LMDB's type has no `const`, but LMDB writes through none of those we pass in.
+    fileprivate init(_ bytes: UnsafeRawBufferPointer) {
+        self.init(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    fileprivate init(_ value: MDB_val) {
+        self.init(start: value.mv_data, count: value.mv_size)
+    }
+}

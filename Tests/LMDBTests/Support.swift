@@ -1,0 +1,101 @@
+/// What the tests share: a directory that goes when the test ends, a key with two fields, a seeded generator.
+import Foundation
+import LMDB
+
+/// Makes a temporary directory for `body`, and removes it afterwards.
+func withTemporaryDirectory<R>(_ body: (String) throws -> R) throws -> R {
+    let url = FileManager.default.temporaryDirectory.appending(path: "lmdb-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(at: url) }
+    return try body(url.path)
+}
+
+func withTemporaryEnvironment<R>(mapSize: Int = 64 << 20, _ body: (Environment) throws -> R) throws -> R {
+    try withTemporaryDirectory { directory in
+        try body(try Environment(directory: directory, options: .init(mapSize: mapSize)))
+    }
+}
+
+/// Two fields of different width, so that the second is not aligned.
+struct PairKey: TableKey, Hashable {
+    var major: UInt16
+    var minor: UInt32
+
+    static let byteCount = 6
+
+    init(_ major: UInt16, _ minor: UInt32) {
+        self.major = major
+        self.minor = minor
+    }
+
+    init(decoding bytes: UnsafeRawBufferPointer) {
+        major = bytes.loadBigEndian(at: 0)
+        minor = bytes.loadBigEndian(at: 2)
+    }
+
+    func encode(into bytes: UnsafeMutableRawBufferPointer) {
+        bytes.storeBigEndian(major, at: 0)
+        bytes.storeBigEndian(minor, at: 2)
+    }
+}
+
+/// SplitMix64: the same numbers on every machine for one seed.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed
+    }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var bits = state
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        return bits ^ (bits >> 31)
+    }
+}
+
+extension Transaction where Access == WriteAccess {
+    func put(_ text: String, for key: PairKey, in table: Table<PairKey>) throws(LMDBError) {
+        var code: LMDBError?
+        Array(text.utf8).withUnsafeBytes { bytes in
+            do throws(LMDBError) {
+                try put(bytes, for: key, in: table)
+            } catch {
+                code = error
+            }
+        }
+        if let code { throw code }
+    }
+
+    func append(_ text: String, for key: PairKey, in table: Table<PairKey>) throws {
+        try Array(text.utf8).withUnsafeBytes { bytes in try append(bytes, for: key, in: table) }
+    }
+}
+
+extension Transaction {
+    func text(of key: PairKey, in table: Table<PairKey>) throws -> String? {
+        try withValue(of: key, in: table) { bytes in bytes.map { String(decoding: $0, as: UTF8.self) } }
+    }
+
+    /// The whole table, as text a person can read.
+    func dump(_ table: Table<PairKey>, from first: PairKey? = nil, limit: Int = .max) throws -> [String] {
+        var lines: [String] = []
+        try forEach(in: table, from: first) { key, bytes in
+            lines.append("\(key.major).\(key.minor)=\(String(decoding: bytes, as: UTF8.self))")
+            return lines.count < limit
+        }
+        return lines
+    }
+}
+
+extension Environment {
+    func dump(_ table: Table<PairKey>, from first: PairKey? = nil, limit: Int = .max) throws -> [String] {
+        try read { transaction in try transaction.dump(table, from: first, limit: limit) }
+    }
+
+    func openPairs(named name: String = "pairs") throws -> Table<PairKey> {
+        try write { transaction in try Table(named: name, in: transaction) }
+    }
+}
