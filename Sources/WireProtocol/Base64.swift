@@ -1,0 +1,95 @@
+/// Base64 with padding (RFC 4648, section 4), for vectors: three bytes are four characters, by table.
+enum Base64 {
+    private static let encoding: [UInt8] = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
+    )
+
+    /// The value of each character; 0x80 marks those that base64 does not have.
+    private static let decoding: [UInt8] = {
+        var values = [UInt8](repeating: 0x80, count: 256)
+        for (value, character) in encoding.enumerated() { values[Int(character)] = UInt8(value) }
+        return values
+    }()
+
+    static func encodedCount(_ byteCount: Int) -> Int { (byteCount + 2) / 3 * 4 }
+
+    /// Writes `encodedCount(bytes.count)` characters and returns how many.
+    static func encode(_ bytes: UnsafeRawBufferPointer, into output: UnsafeMutablePointer<UInt8>) -> Int {
+        encoding.withUnsafeBufferPointer { characters in
+            let table = characters.baseAddress!
+            var to = output
+            var from = 0
+            while from + 3 <= bytes.count {
+                let group = Int(bytes[from]) << 16 | Int(bytes[from + 1]) << 8 | Int(bytes[from + 2])
+                to[0] = table[group >> 18]
+                to[1] = table[group >> 12 & 63]
+                to[2] = table[group >> 6 & 63]
+                to[3] = table[group & 63]
+                to += 4
+                from += 3
+            }
+            let restCount = bytes.count - from
+            if restCount > 0 {
+                let group = Int(bytes[from]) << 16 | (restCount == 2 ? Int(bytes[from + 1]) << 8 : 0)
+                to[0] = table[group >> 18]
+                to[1] = table[group >> 12 & 63]
+                to[2] = restCount == 2 ? table[group >> 6 & 63] : UInt8(ascii: "=")
+                to[3] = UInt8(ascii: "=")
+                to += 4
+            }
+            return to - output
+        }
+    }
+
+    /// The number of bytes that `text` stands for; nil if it can't be padded base64.
+    static func decodedCount(_ text: UnsafeRawBufferPointer) -> Int? {
+        guard text.count % 4 == 0 else { return nil }
+        return text.count / 4 * 3 - paddingCount(text)
+    }
+
+    private static func paddingCount(_ text: UnsafeRawBufferPointer) -> Int {
+        guard text.count >= 4, text[text.count - 1] == UInt8(ascii: "=") else { return 0 }
+        return text[text.count - 2] == UInt8(ascii: "=") ? 2 : 1
+    }
+
+    /// Decodes `text` into `output`, which holds `decodedCount(text)` bytes. False if a character is not base64's, or if
+    /// the last one has bits that stand for nothing.
+    static func decode(_ text: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) -> Bool {
+        guard let end = output.baseAddress.map({ $0 + output.count }), !text.isEmpty else { return text.isEmpty }
+        return decoding.withUnsafeBufferPointer { values in
+            let table = values.baseAddress!
+            let padding = paddingCount(text)
+            let groupCount = text.count / 4 - (padding > 0 ? 1 : 0)
+            var to = output.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            var from = text.baseAddress!.assumingMemoryBound(to: UInt8.self)
+            // Bad characters are only collected: no branch a group.
+            var marks: UInt8 = 0
+            for _ in 0..<groupCount {
+                let (a, b, c, d) = (
+                    table[Int(from[0])], table[Int(from[1])], table[Int(from[2])], table[Int(from[3])]
+                )
+                marks |= a | b | c | d
+                to[0] = a &<< 2 | b &>> 4
+                to[1] = b &<< 4 | c &>> 2
+                to[2] = c &<< 6 | d
+                to += 3
+                from += 4
+            }
+            if padding > 0 {
+                let (a, b) = (table[Int(from[0])], table[Int(from[1])])
+                let c = padding == 1 ? table[Int(from[2])] : 0
+                marks |= a | b | c
+                to[0] = a &<< 2 | b &>> 4
+                to += 1
+                if padding == 1 {
+                    to[0] = b &<< 4 | c &>> 2
+                    to += 1
+                }
+                let unusedBits = padding == 1 ? c & 3 : b & 15
+                if unusedBits != 0 { return false }
+            }
+            assert(UnsafeMutableRawPointer(to) == end)
+            return marks & 0x80 == 0
+        }
+    }
+}

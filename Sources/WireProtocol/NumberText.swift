@@ -1,0 +1,177 @@
+/// Reads and writes numbers as decimal text.
+///
+/// Written: the shortest decimal that reads back as the same number (`1`, `0.1`, `1e-5`), so that no bit is lost between
+/// trainer and service. Read: an optional sign, digits with an optional point, an optional exponent; always rounded
+/// correctly. `NumberText+Writing.swift` has the other half.
+package enum NumberText {
+    /// A number's digits as scanned: (−1)^isNegative × mantissa × 10^exponent, and a bit more if `isInexact`.
+    struct Decimal {
+        var mantissa: UInt64 = 0
+        var exponent = 0
+        var isNegative = false
+        /// More than 19 digits: the rest was dropped from the mantissa.
+        var isInexact = false
+    }
+
+    /// Reads an unsigned integer. One that is too large reads as `UInt64.max`; nil if `word` is none.
+    package static func unsigned(_ word: UnsafeRawBufferPointer) -> UInt64? {
+        guard !word.isEmpty else { return nil }
+        var value: UInt64 = 0
+        var isTooLarge = false
+        for byte in word {
+            let digit = byte &- 0x30
+            guard digit < 10 else { return nil }
+            let (tens, overflowTens) = value.multipliedReportingOverflow(by: 10)
+            let (sum, overflowSum) = tens.addingReportingOverflow(UInt64(digit))
+            isTooLarge = isTooLarge || overflowTens || overflowSum
+            value = sum
+        }
+        return isTooLarge ? .max : value
+    }
+
+    /// Reads a signed integer that fits; nil otherwise.
+    package static func integer(_ word: UnsafeRawBufferPointer) -> Int64? {
+        let isNegative = word.first == UInt8(ascii: "-")
+        let digits = isNegative ? UnsafeRawBufferPointer(rebasing: word.dropFirst()) : word
+        guard let magnitude = unsigned(digits) else { return nil }
+        if isNegative {
+            return magnitude <= Int64.min.magnitude ? Int64(truncatingIfNeeded: 0 &- magnitude) : nil
+        }
+        return Int64(exactly: magnitude)
+    }
+
+    /// Reads a number. Infinite if it is too large for float64; nil if `word` is no number.
+    package static func double(_ word: UnsafeRawBufferPointer) -> Double? {
+        var position = 0
+        guard let decimal = scan(word, from: &position), position == word.count else { return nil }
+        return double(decimal, spelled: word)
+    }
+
+    /// Reads a number, rounded once to float32. Infinite if it is too large; nil if `word` is no number.
+    package static func float(_ word: UnsafeRawBufferPointer) -> Float? {
+        var position = 0
+        guard let decimal = scan(word, from: &position), position == word.count else { return nil }
+        return powersOfTen.withUnsafeBufferPointer { powers in
+            float(decimal, spelled: word, powers: powers.baseAddress!)
+        }
+    }
+
+    /// Scans the number that begins at `position` and moves `position` behind it. Nil, and `position` where it went
+    /// wrong, if there is none.
+    @inline(__always)
+    static func scan(_ text: UnsafeRawBufferPointer, from position: inout Int) -> Decimal? {
+        var decimal = Decimal()
+        var at = position
+        let end = text.count
+        defer { position = at }
+        if at < end, text[at] == UInt8(ascii: "-") || text[at] == UInt8(ascii: "+") {
+            decimal.isNegative = text[at] == UInt8(ascii: "-")
+            at += 1
+        }
+        let firstDigit = at
+        var significantCount = 0
+        var digitCount = 0
+        while at < end {
+            let digit = text[at] &- 0x30
+            guard digit < 10 else { break }
+            take(digit, isFraction: false, &significantCount, &decimal)
+            at += 1
+        }
+        digitCount = at - firstDigit
+        if at < end, text[at] == UInt8(ascii: ".") {
+            at += 1
+            let firstFractionDigit = at
+            while at < end {
+                let digit = text[at] &- 0x30
+                guard digit < 10 else { break }
+                take(digit, isFraction: true, &significantCount, &decimal)
+                at += 1
+            }
+            digitCount += at - firstFractionDigit
+        }
+        guard digitCount > 0 else { return nil }
+        if at < end, text[at] | 0x20 == UInt8(ascii: "e") {
+            at += 1
+            guard let exponent = scanExponent(text, from: &at) else { return nil }
+            decimal.exponent += exponent
+        }
+        return decimal
+    }
+
+    @inline(__always)
+    private static func take(_ digit: UInt8, isFraction: Bool, _ significantCount: inout Int, _ decimal: inout Decimal)
+    {
+        if significantCount < 19 {
+            decimal.mantissa = decimal.mantissa &* 10 &+ UInt64(digit)
+            if decimal.mantissa != 0 { significantCount += 1 }
+            if isFraction { decimal.exponent -= 1 }
+        } else {
+            decimal.isInexact = decimal.isInexact || digit != 0
+            if !isFraction { decimal.exponent += 1 }
+        }
+    }
+
+    private static func scanExponent(_ text: UnsafeRawBufferPointer, from at: inout Int) -> Int? {
+        let end = text.count
+        var isNegative = false
+        if at < end, text[at] == UInt8(ascii: "-") || text[at] == UInt8(ascii: "+") {
+            isNegative = text[at] == UInt8(ascii: "-")
+            at += 1
+        }
+        let firstDigit = at
+        var exponent = 0
+        while at < end {
+            let digit = text[at] &- 0x30
+            guard digit < 10 else { break }
+            // Far beyond any number's range it only has to stay there.
+            if exponent < 1_000_000 { exponent = exponent * 10 + Int(digit) }
+            at += 1
+        }
+        guard at > firstDigit else { return nil }
+        return isNegative ? -exponent : exponent
+    }
+
+    /// 10^0 to 10^60, each rounded to float64 (exact up to 10^22).
+    static let powersOfTen: [Double] = (0...60).map { Double("1e\($0)")! }
+
+    /// Rounds `decimal`, spelled `text`, to float32.
+    ///
+    /// Three roundings in float64 (mantissa, power, product or quotient) leave the result within 2 units of its last
+    /// place. Rounding that to float32 gives the right answer unless it lies that close to the middle between two
+    /// float32 numbers: there, and where float32 has fewer digits or none, the library decides from the text.
+    @inline(__always)
+    static func float(
+        _ decimal: Decimal,
+        spelled text: @autoclosure () -> UnsafeRawBufferPointer,
+        powers: UnsafePointer<Double>
+    ) -> Float {
+        if decimal.mantissa == 0 { return decimal.isNegative ? -0.0 : 0 }
+        if decimal.exponent >= -60, decimal.exponent <= 60 {
+            let mantissa = Double(decimal.mantissa)
+            let value =
+                decimal.exponent < 0 ? mantissa / powers[-decimal.exponent] : mantissa * powers[decimal.exponent]
+            let middle: Int64 = 0x1000_0000
+            let distance = Int64(value.bitPattern & 0x1FFF_FFFF) - middle
+            if distance.magnitude > 4, value >= 0x1p-126, value < 0x1p128 {
+                return Float(decimal.isNegative ? -value : value)
+            }
+        }
+        return Float(String(decoding: text(), as: UTF8.self)) ?? .nan
+    }
+
+    /// Rounds `decimal`, spelled `text`, to float64.
+    ///
+    /// Where mantissa and power of ten are both exact in float64, one operation rounds correctly (Clinger 1990). Else
+    /// the library decides from the text.
+    @inline(__always)
+    static func double(_ decimal: Decimal, spelled text: @autoclosure () -> UnsafeRawBufferPointer) -> Double {
+        if decimal.mantissa == 0 { return decimal.isNegative ? -0.0 : 0 }
+        if decimal.mantissa <= 1 << 53, !decimal.isInexact, decimal.exponent >= -22, decimal.exponent <= 22 {
+            let mantissa = Double(decimal.mantissa)
+            let power = powersOfTen[Int(decimal.exponent.magnitude)]
+            let value = decimal.exponent < 0 ? mantissa / power : mantissa * power
+            return decimal.isNegative ? -value : value
+        }
+        return Double(String(decoding: text(), as: UTF8.self)) ?? .nan
+    }
+}

@@ -1,0 +1,203 @@
+package import NIOCore
+
+/// Cuts the bytes that a server sends into replies: a header line, then as many row lines as it announces.
+///
+/// Bytes arrive in any pieces. The decoder remembers how far it has looked for line ends, so that a reply of many pieces
+/// is scanned once, and it refuses to hold more than `replyBytesMax`.
+package struct ReplyDecoder: Sendable {
+    private var buffer = ByteBuffer()
+    /// Bytes after the reader index that were looked at, and of these the ones that are whole lines.
+    private var scannedCount = 0
+    private var linesByteCount = 0
+    /// The reply whose rows are being collected.
+    private var underWay: (headerByteCount: Int, rowCount: Int, rowsSeen: Int)?
+    private let replyBytesMax: Int
+
+    package init(replyBytesMax: Int) {
+        self.replyBytesMax = replyBytesMax
+    }
+
+    /// Takes over the bytes of `bytes`.
+    package mutating func append(_ bytes: ByteBuffer) {
+        if buffer.readableBytes == 0 {
+            buffer = bytes
+        } else {
+            buffer.discardReadBytes()
+            buffer.writeImmutableBuffer(bytes)
+        }
+    }
+
+    /// Bytes of replies that were not returned yet.
+    package var pendingByteCount: Int { buffer.readableBytes }
+
+    /// The next complete reply; nil if more bytes are needed.
+    package mutating func next() throws(ReplyFormatError) -> DecodedReply? {
+        if underWay == nil {
+            guard scanLines(1) == 1 else {
+                try checkBound()
+                return nil
+            }
+            let header = linesByteCount
+            switch try Self.parseHeader(buffer.getSlice(at: buffer.readerIndex, length: header - 1)!) {
+            case .failure(let code, let message):
+                _ = take(header)
+                return .failure(code: code, message: message)
+            case .rows(let count):
+                guard count < replyBytesMax else {
+                    throw ReplyFormatError("got \(count) rows, expected fewer than \(replyBytesMax)")
+                }
+                underWay = (header, count, 0)
+            }
+        }
+        guard let reply = underWay else { return nil }
+        let rowsSeen = reply.rowsSeen + scanLines(reply.rowCount - reply.rowsSeen)
+        guard rowsSeen == reply.rowCount else {
+            underWay!.rowsSeen = rowsSeen
+            try checkBound()
+            return nil
+        }
+        underWay = nil
+        var rows = take(linesByteCount)
+        rows.moveReaderIndex(forwardBy: reply.headerByteCount)
+        return .rows(ReplyRows(count: rowsSeen, bytes: rows))
+    }
+
+    private func checkBound() throws(ReplyFormatError) {
+        guard buffer.readableBytes <= replyBytesMax else {
+            throw ReplyFormatError("got \(buffer.readableBytes) bytes of one reply, expected at most \(replyBytesMax)")
+        }
+    }
+
+    private mutating func take(_ byteCount: Int) -> ByteBuffer {
+        scannedCount = 0
+        linesByteCount = 0
+        return buffer.readSlice(length: byteCount)!
+    }
+
+    /// Looks for at most `count` more line ends. Returns how many there are.
+    private mutating func scanLines(_ count: Int) -> Int {
+        guard count > 0 else { return 0 }
+        var found = 0
+        var scanned = scannedCount
+        var lines = linesByteCount
+        buffer.withUnsafeReadableBytes { bytes in
+            while found < count {
+                guard let lineFeed = bytes.indexOfLineFeed(from: scanned) else {
+                    scanned = bytes.count
+                    return
+                }
+                found += 1
+                scanned = lineFeed + 1
+                lines = scanned
+            }
+        }
+        scannedCount = scanned
+        linesByteCount = lines
+        return found
+    }
+
+    private enum Header {
+        case rows(Int)
+        case failure(code: String, message: String)
+    }
+
+    private static func parseHeader(_ line: ByteBuffer) throws(ReplyFormatError) -> Header {
+        var header: Header?
+        line.withUnsafeReadableBytes { bytes in
+            var words = RowReader(bytes)
+            guard let first = words.nextWord() else { return }
+            if first.elementsEqual("OK".utf8) {
+                if let count = NumberText.unsigned(words.rest()), count <= Int32.max { header = .rows(Int(count)) }
+            } else if first.elementsEqual("ERR".utf8), let code = words.nextWord() {
+                header = .failure(
+                    code: String(decoding: code, as: UTF8.self),
+                    message: String(decoding: words.rest(), as: UTF8.self)
+                )
+            }
+        }
+        guard let header else {
+            let shown = line.withUnsafeReadableBytes { quoted($0) }
+            throw ReplyFormatError("got \(shown), expected OK and a count, or ERR and a code")
+        }
+        return header
+    }
+}
+
+/// One reply, its rows still text.
+package enum DecodedReply: Sendable, Equatable {
+    case rows(ReplyRows)
+    /// `code` is text: a newer server may send one that this version does not know.
+    case failure(code: String, message: String)
+}
+
+/// The server broke the protocol: the connection is of no more use.
+package struct ReplyFormatError: Error, Sendable, Equatable, CustomStringConvertible {
+    package let message: String
+    package init(_ message: String) { self.message = message }
+    package var description: String { message }
+}
+
+/// The row lines of a reply: `bytes` holds all of them, each with its LF.
+package struct ReplyRows: Sendable, Equatable {
+    package let count: Int
+    package let bytes: ByteBuffer
+
+    /// Calls `body` once, with a reader for each row in turn: `while let row = rows.next()`.
+    package func read<R, E: Error>(_ body: (inout RowsReader) throws(E) -> R) throws(E) -> R {
+        var result: Result<R, E>?
+        bytes.withUnsafeReadableBytes { all in
+            var reader = RowsReader(all)
+            do throws(E) {
+                result = .success(try body(&reader))
+            } catch {
+                result = .failure(error)
+            }
+        }
+        return try result!.get()
+    }
+}
+
+/// Walks over row lines. Valid only while the buffer it was made from is.
+package struct RowsReader {
+    private let bytes: UnsafeRawBufferPointer
+    private var position = 0
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
+    }
+
+    package mutating func next() -> RowReader? {
+        guard let lineFeed = bytes.indexOfLineFeed(from: position) else { return nil }
+        defer { position = lineFeed + 1 }
+        return RowReader(UnsafeRawBufferPointer(rebasing: bytes[position..<lineFeed]))
+    }
+}
+
+/// Walks over the words of one row, or takes what is left of it as one text.
+package struct RowReader {
+    private let line: UnsafeRawBufferPointer
+    private var position = 0
+
+    package init(_ line: UnsafeRawBufferPointer) {
+        self.line = line
+    }
+
+    /// Whether all words were read.
+    package var isAtEnd: Bool { position > line.count || line.isEmpty }
+
+    /// The bytes up to the next space or the end of the row; nil at the end.
+    package mutating func nextWord() -> UnsafeRawBufferPointer? {
+        guard !isAtEnd else { return nil }
+        var end = position
+        while end < line.count, line[end] != UInt8(ascii: " ") { end += 1 }
+        defer { position = end + 1 }
+        return UnsafeRawBufferPointer(rebasing: line[position..<end])
+    }
+
+    /// All that is left, spaces included: JSON, or a text for people.
+    package mutating func rest() -> UnsafeRawBufferPointer {
+        guard !isAtEnd else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        defer { position = line.count + 1 }
+        return UnsafeRawBufferPointer(rebasing: line[position...])
+    }
+}

@@ -1,0 +1,122 @@
+package import NIOCore
+package import PackedStrings
+
+/// Builds request lines, word by word, at the end of a buffer: `begin`, the words in their order, `end`.
+///
+///     writer.begin("LOGQ")
+///     writer.word("shop")
+///     writer.option("unit", "p")
+///     writer.ids(ids)
+///     writer.end()
+///
+/// It writes what it is given: whether a verb takes these words is for the server to say. Pipelined requests go one
+/// after another into the same buffer.
+package struct RequestWriter: Sendable {
+    package var buffer: ByteBuffer
+    package var vectorFormat: VectorText.Format
+
+    package init(buffer: ByteBuffer = ByteBuffer(), vectorFormat: VectorText.Format = .base64) {
+        self.buffer = buffer
+        self.vectorFormat = vectorFormat
+    }
+
+    package mutating func begin(_ verb: StaticString) {
+        buffer.writeStaticString(verb)
+    }
+
+    /// A word that needs no encoding: a collection, the name of a verb.
+    package mutating func word(_ text: some StringProtocol) {
+        buffer.writeInteger(UInt8(ascii: " "))
+        buffer.writeSubstring(Substring(text))
+    }
+
+    /// `-`: not there, or leave as it is.
+    package mutating func dash() {
+        word("-")
+    }
+
+    package mutating func integer(_ value: Int64) {
+        buffer.writeText(atMost: 21) { cursor in
+            cursor.byte(UInt8(ascii: " "))
+            cursor.integer(value)
+        }
+    }
+
+    package mutating func number(_ value: Double) {
+        buffer.writeText(atMost: 1 + TextCursor.doubleBytesMax) { cursor in
+            cursor.byte(UInt8(ascii: " "))
+            cursor.number(value)
+        }
+    }
+
+    package mutating func id(_ id: UnsafeRawBufferPointer) {
+        buffer.writeText(atMost: 1 + IDText.textBytesMax(id.count)) { cursor in
+            cursor.byte(UInt8(ascii: " "))
+            cursor.id(id)
+        }
+    }
+
+    package mutating func id(_ id: String) {
+        var id = id
+        id.withUTF8 { self.id(UnsafeRawBufferPointer($0)) }
+    }
+
+    package mutating func ids(_ ids: PackedStrings) {
+        self.ids(ids, 0..<ids.count)
+    }
+
+    package mutating func ids(_ ids: PackedStrings, _ range: Range<Int>) {
+        for index in range { ids.withString(index) { id($0) } }
+    }
+
+    package mutating func vector(_ values: UnsafeBufferPointer<Float>) {
+        let format = vectorFormat
+        buffer.writeText(atMost: 1 + VectorText.textBytesMax(dimension: values.count)) { cursor in
+            cursor.byte(UInt8(ascii: " "))
+            cursor.vector(values, format: format)
+        }
+    }
+
+    package mutating func vector(_ values: [Float]) {
+        values.withUnsafeBufferPointer { vector($0) }
+    }
+
+    /// `name=value`, for a value that needs no encoding.
+    package mutating func option(_ name: StaticString, _ value: some StringProtocol) {
+        beginOption(name)
+        buffer.writeSubstring(Substring(value))
+    }
+
+    package mutating func option(_ name: StaticString, _ value: Int64) {
+        beginOption(name)
+        buffer.writeText(atMost: 20) { $0.integer(value) }
+    }
+
+    package mutating func option(_ name: StaticString, _ value: Double) {
+        beginOption(name)
+        buffer.writeText(atMost: TextCursor.doubleBytesMax) { $0.number(value) }
+    }
+
+    /// `name=a,b,c`, for options whose value is one id or several.
+    package mutating func option(_ name: StaticString, ids: PackedStrings) {
+        beginOption(name)
+        for index in 0..<ids.count {
+            ids.withString(index) { id in
+                buffer.writeText(atMost: 1 + IDText.textBytesMax(id.count)) { cursor in
+                    if index > 0 { cursor.byte(UInt8(ascii: ",")) }
+                    cursor.id(id)
+                }
+            }
+        }
+    }
+
+    package mutating func end() {
+        buffer.writeInteger(UInt8(ascii: "\n"))
+    }
+
+    private mutating func beginOption(_ name: StaticString) {
+        buffer.writeInteger(UInt8(ascii: " "))
+        buffer.writeStaticString(name)
+        buffer.writeInteger(UInt8(ascii: "="))
+    }
+}

@@ -1,0 +1,102 @@
+import Testing
+
+@testable import WireProtocol
+
+struct NumberTextTests {
+    @Test(arguments: [
+        (0.0, "0"), (-0.0, "-0"), (1, "1"), (-1, "-1"), (0.1, "0.1"), (0.5, "0.5"), (1e-5, "1e-5"), (1.5e-7, "1.5e-7"),
+        (1e300, "1e300"), (1.25e22, "1.25e22"), (100_000, "100000"), (9_007_199_254_740_991, "9007199254740991"),
+        (.leastNonzeroMagnitude, "5e-324"), (-9.210340371976182, "-9.210340371976182"), (0.0001, "0.0001"),
+        (1.7976931348623157e308, "1.7976931348623157e308"),
+    ])
+    func writesTheShortestDecimal(value: Double, text: String) {
+        #expect(NumberText.text(value) == text)
+        #expect(text.withBytes { NumberText.double($0) }?.bitPattern == value.bitPattern)
+    }
+
+    @Test(arguments: [
+        (Float(0.1), "0.1"), (1, "1"), (-0.0, "-0"), (16_777_215, "16777215"), (.leastNonzeroMagnitude, "1e-45"),
+        (3.4028235e38, "3.4028235e38"), (1e-5, "1e-5"), (0.33333334, "0.33333334"), (1e10, "1e10"),
+    ])
+    func writesTheShortestDecimalOfFloat32(value: Float, text: String) {
+        #expect(NumberText.text(value) == text)
+        #expect(text.withBytes { NumberText.float($0) }?.bitPattern == value.bitPattern)
+    }
+
+    @Test(arguments: ["1", "+1", "1.", ".5", "-.5e-3", "1e5", "1E+05", "00012", "0.000", "1e-400", "1e400"])
+    func readsEverySpelling(text: String) {
+        #expect(text.withBytes { NumberText.double($0) } == Double(text))
+        #expect(text.withBytes { NumberText.float($0) } == Float(text))
+    }
+
+    @Test(arguments: [
+        "", "-", "+", ".", "e5", "1e", "1e+", "0x10", "nan", "inf", "-inf", "1_000", "1 ", " 1", "1,5", "--1", "1..2",
+        "1e5.0", "infinity", "\u{661}",
+    ])
+    func refusesWhatIsNoNumber(text: String) {
+        #expect(text.withBytes { NumberText.double($0) } == nil)
+        #expect(text.withBytes { NumberText.float($0) } == nil)
+    }
+
+    @Test func readsIntegersToTheirLimits() {
+        #expect("18446744073709551615".withBytes { NumberText.unsigned($0) } == .max)
+        #expect("18446744073709551616".withBytes { NumberText.unsigned($0) } == .max)
+        #expect("99999999999999999999999999".withBytes { NumberText.unsigned($0) } == .max)
+        #expect("9223372036854775807".withBytes { NumberText.integer($0) } == .max)
+        #expect("9223372036854775808".withBytes { NumberText.integer($0) } == nil)
+        #expect("-9223372036854775808".withBytes { NumberText.integer($0) } == .min)
+        #expect("-9223372036854775809".withBytes { NumberText.integer($0) } == nil)
+        for text in ["", "-", "+1", "1.0", "1e3", "a"] {
+            #expect(text.withBytes { NumberText.integer($0) } == nil)
+        }
+    }
+
+    @Test func roundTripsRandomBitPatterns() {
+        var random = SeededGenerator()
+        for _ in 0..<20_000 {
+            let float = Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random))
+            if float.isFinite {
+                let text = NumberText.text(float)
+                #expect(text.withBytes { NumberText.float($0) }?.bitPattern == float.bitPattern, "\(text)")
+                // As a program in Python writes it: the digits of the float64 that it equals.
+                let long = "\(Double(float))"
+                #expect(long.withBytes { NumberText.float($0) }?.bitPattern == float.bitPattern, "\(long)")
+            }
+            let double = Double(bitPattern: UInt64.random(in: 0...UInt64.max, using: &random))
+            if double.isFinite {
+                let text = NumberText.text(double)
+                #expect(text.withBytes { NumberText.double($0) }?.bitPattern == double.bitPattern, "\(text)")
+            }
+        }
+    }
+
+    @Test func noTextIsLongerThanReserved() {
+        var random = SeededGenerator()
+        for _ in 0..<20_000 {
+            let float = Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random))
+            let double = Double(bitPattern: UInt64.random(in: 0...UInt64.max, using: &random))
+            if float.isFinite { #expect(NumberText.text(float).utf8.count <= TextCursor.floatBytesMax) }
+            if double.isFinite { #expect(NumberText.text(double).utf8.count <= TextCursor.doubleBytesMax) }
+        }
+    }
+
+    /// Every text rounds as the standard library rounds it, most of all close to the middle between two numbers.
+    @Test func roundsCorrectlyNearTheMiddle() {
+        var random = SeededGenerator()
+        func check(_ text: String) {
+            #expect(text.withBytes { NumberText.float($0) } == Float(text), "\(text)")
+            #expect(text.withBytes { NumberText.double($0) } == Double(text), "\(text)")
+        }
+        for _ in 0..<10_000 {
+            let float = Float(bitPattern: UInt32.random(in: 0..<0x7F7F_FFFF, using: &random))
+            let middle = (Double(float) + Double(float.nextUp)) / 2
+            check("\(middle)")
+            check("\(middle.nextUp)")
+            check("\(middle.nextDown)")
+            let digits = UInt64.random(in: 0...UInt64.max, using: &random)
+            check("\(digits)e\(Int.random(in: -70...30, using: &random))")
+            check("0.\(digits)")
+            check("\(digits)\(digits).\(digits)")
+        }
+    }
+}

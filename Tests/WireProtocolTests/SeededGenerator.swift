@@ -1,0 +1,45 @@
+/// A random number generator whose seed is printed, so that a failure can be repeated: `LOGQD_TEST_SEED=n swift test`.
+import Foundation
+
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(test: String = #function) {
+        let seed =
+            ProcessInfo.processInfo.environment["LOGQD_TEST_SEED"].flatMap { UInt64($0) }
+            ?? UInt64.random(in: 0...UInt64.max)
+        print("\(test): LOGQD_TEST_SEED=\(seed)")
+        state = seed
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014).
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+extension String {
+    /// Calls `body` with the UTF-8 bytes of the string.
+    func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try Array(utf8).withBytes(body)
+    }
+}
+
+extension Array where Element == UInt8 {
+    /// `withUnsafeBytes` with typed throws.
+    func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        var result: Result<R, E>?
+        withUnsafeBytes { bytes in
+            do throws(E) {
+                result = .success(try body(bytes))
+            } catch {
+                result = .failure(error)
+            }
+        }
+        return try result!.get()
+    }
+}
