@@ -1,0 +1,123 @@
+/// What a reader is told: every state, its p and its q, and that both always have a logarithm.
+import SamplingFrequency
+import Testing
+
+@Suite struct FrequencyEstimateTests {
+    @Test func beforeAnyObservationAllItemsAreAlike() {
+        let tracker = Tracker(alpha: 0.5)
+        for (liveItems, expected) in [(0, 1), (1, 1), (4, 0.25)] {
+            let read = tracker.read(1, liveItems: liveItems)
+            #expect(read.state == .unseen)
+            #expect(read.q == expected)
+            #expect(read.p == expected)
+            #expect(read.gap == nil)
+            #expect(read.lastStep == nil)
+            #expect(read.count == 0)
+        }
+    }
+
+    @Test func unseenIsHalfAnObservationMadeNow() {
+        var tracker = Tracker(alpha: 0.5)
+        tracker.observe([1, 2], at: 11)
+        tracker.observe([1, 2], at: 20)
+        let read = tracker.read(3, liveItems: 1_000)
+        #expect(read.state == .unseen)
+        #expect(read.q == 0.5 / 4)
+        #expect(read.p == 0.5 / 10)
+    }
+
+    @Test func onceIsOneHitInAllTheSteps() {
+        var tracker = Tracker(alpha: 0.5)
+        tracker.observe([1], at: 11)
+        #expect(tracker.read(1).p == 1)
+        tracker.observe([2], at: 20)
+        for id in [1, 2] {
+            let read = tracker.read(id)
+            #expect(read.state == .once)
+            #expect(read.p == 0.1)
+            #expect(read.q == 0.5)
+            #expect(read.gap == nil)
+        }
+        #expect(tracker.read(1).lastStep == 11)
+    }
+
+    @Test func staleAfterEightGaps() {
+        var tracker = Tracker(alpha: 0.5)
+        for step: Int64 in [100, 110] { tracker.observe([1], at: step) }
+        tracker.observe([2], at: 190)
+        // The age is 80 = 8 gaps: still healthy.
+        #expect(tracker.read(1).state == .seen)
+        #expect(tracker.read(1).gap == 10)
+        tracker.observe([2], at: 198)
+        #expect(tracker.read(1).state == .stale)
+        #expect(tracker.read(1).gap == 11)
+        #expect(tracker.read(1).p == 1.0 / 11)
+        #expect(tracker.read(1).lastStep == 110)
+        // It comes back: the estimate goes on from what was stored.
+        tracker.observe([1], at: 200)
+        #expect(tracker.read(1).state == .seen)
+        #expect(tracker.read(1).gap == 50)
+    }
+
+    @Test func readingChangesNothing() {
+        var read = Tracker(alpha: 0.1)
+        var unread = Tracker(alpha: 0.1)
+        for step: Int64 in [1, 4, 90, 91, 400] {
+            read.observe([1], at: step)
+            unread.observe([1], at: step)
+            read.totals.note(step: step * 2)
+            unread.totals.note(step: step * 2)
+            let first = read.read(1)
+            #expect(read.read(1) == first)
+            _ = read.read(2)
+        }
+        #expect(read.records == unread.records)
+        #expect(read.totals == unread.totals)
+    }
+
+    @Test func expectedIsBatchTimesQ() {
+        var tracker = Tracker(alpha: 0.5)
+        tracker.set(1, at: 1, gap: 2, count: 1)
+        tracker.set(2, at: 1, count: 9_999)
+        #expect(tracker.read(1).q == 1e-4)
+        #expect(tracker.read(1).expected(batch: 8_192) == 0.8192)
+    }
+
+    @Test func countOfZeroReadsLikeUnseen() {
+        var tracker = Tracker(alpha: 0.5)
+        tracker.observe([1, 1], at: 1)
+        tracker.set(2, at: 1, count: 0)
+        #expect(tracker.read(2).state == .once)
+        #expect(tracker.read(2).count == 0)
+        #expect(tracker.read(2).q == 0.25)
+        // And with a total of 0 as well.
+        tracker.set(1, at: 1, count: 0)
+        #expect(tracker.totals.count == 0)
+        for id in 1...3 { #expect(tracker.read(id, liveItems: 8).q == 0.125) }
+    }
+
+    @Test func probabilitiesAlwaysHaveALogarithm() {
+        let counts: [Double] = [0, .leastNonzeroMagnitude, 0.1, 1, 0x1p53]
+        let gaps: [Double] = [0, .leastNonzeroMagnitude, 0.5, 1, 1e9, .greatestFiniteMagnitude]
+        let steps: [Int64] = [-1, 0, 1, .max]
+        let totals: [Double] = [0, .leastNonzeroMagnitude, 0.3, 1, 0x1p85, -1e-9]
+        for count in counts {
+            for gap in gaps {
+                for lastStep in steps {
+                    for total in totals {
+                        let record = FrequencyRecord(lastStep: lastStep, gap: gap, count: count, gapCount: 1)
+                        for collection in [
+                            FrequencyTotals(firstStep: -1, lastStep: -1, count: total),
+                            FrequencyTotals(firstStep: 0, lastStep: .max, count: total),
+                            FrequencyTotals(firstStep: .max, lastStep: .max, count: total),
+                        ] {
+                            let read = estimate(record, totals: collection, liveItems: 0)
+                            #expect(read.q > 0 && read.q <= 1, "\(record) \(collection)")
+                            #expect(read.p > 0 && read.p <= 1, "\(record) \(collection)")
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
