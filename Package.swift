@@ -7,7 +7,6 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -58,7 +57,7 @@ let package = Package(
         ),
         .target(
             name: "LogQClient",
-            dependencies: ["WireProtocol", "PackedStrings", nioCore, nioPosix, nioConcurrency, deque]
+            dependencies: ["WireProtocol", "PackedStrings", nioCore, nioPosix, deque]
         ),
         .target(
             name: "DependencyDemo",
@@ -80,7 +79,9 @@ let package = Package(
         .testTarget(name: "VectorIndexTests", dependencies: ["VectorIndex", "CVectorKernels"]),
         .testTarget(
             name: "ItemStoreTests",
-            dependencies: ["ItemStore", "LMDB", "PackedStrings", "SamplingFrequency", "VectorIndex", "CChecksum"]
+            dependencies: [
+                "ItemStore", "LMDB", "PackedStrings", "SamplingFrequency", "VectorIndex", "CChecksum", logging,
+            ]
         ),
         .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol", "PackedStrings", nioCore]),
         .testTarget(
@@ -89,7 +90,7 @@ let package = Package(
         ),
         .testTarget(
             name: "LogQClientTests",
-            dependencies: ["LogQClient", "WireProtocol", nioCore, nioPosix, nioConcurrency]
+            dependencies: ["LogQClient", "WireProtocol", nioCore, nioPosix, nioEmbedded]
         ),
         .testTarget(name: "DependencyDemoTests", dependencies: ["DependencyDemo"]),
         .testTarget(

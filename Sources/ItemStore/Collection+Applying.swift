@@ -1,0 +1,241 @@
+import SamplingFrequency
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Changes, by the writer thread alone.
+///
+/// A row is *reserved* while a write is judged: its id enters the table at once, but the row is empty, and an empty row
+/// reads as a missing id. Everything else is applied after the commit, from the bytes that the journal holds.
+extension Collection {
+    static let rowCountMax = UInt32.max - 1
+
+    /// The row of an id, with the effects of rows reserved by writes that are not yet durable.
+    func rowByWriter(of id: UnsafeRawBufferPointer, _ hash: IdentifierTable.Hash) -> UInt32? {
+        identifiers.firstMatchByWriter(hash) { row in
+            let slot = chunk(of: row).pointee.identifiers + Self.index(of: row)
+            return IdentifierSlot.equals(slot, id) ? row : nil
+        }
+    }
+
+    /// Gives an id that has none a row. There must be one left.
+    func reserveRow(for id: UnsafeRawBufferPointer, _ hash: IdentifierTable.Hash) -> UInt32 {
+        let row: UInt32
+        if let free = writer.freeRows.popLast() {
+            row = free
+        } else {
+            precondition(writer.rowCount < Self.rowCountMax, "no row is left")
+            row = writer.rowCount
+            writer.rowCount += 1
+            chunks.grow(toHold: row)
+        }
+        let chunk = chunk(of: row)
+        let index = Self.index(of: row)
+        chunk.pointee.lock.withWriteLock {
+            IdentifierSlot.set(chunk.pointee.identifiers + index, id)
+            chunk.pointee.flags[index] = .isUsed
+        }
+        chunk.pointee.touched[index] = TouchStamp.none
+        identifiers.insert(row, hash)
+        return row
+    }
+
+    /// Takes a reservation back whose write did not become durable.
+    func cancelReservation(of row: UInt32) {
+        removeFromTable(row)
+        writer.freeRows.append(row)
+    }
+
+    /// Takes a deletion back that did not become durable.
+    func cancelFree(of row: UInt32) {
+        chunk(of: row).pointee.touched[Self.index(of: row)] = TouchStamp.none
+    }
+
+    /// Removes the id of a row and everything it has.
+    private func removeFromTable(_ row: UInt32) {
+        let chunk = chunk(of: row)
+        let index = Self.index(of: row)
+        let hash = IdentifierTable.Hash(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
+        identifiers.remove(row, hash) {
+            chunk.pointee.lock.withWriteLock {
+                chunk.pointee.clearIdentity(index)
+                chunk.pointee.setFeatures(index, nil)
+                chunk.pointee.statistics[index] = .unseen
+            }
+        }
+    }
+
+    /// Applies an operation of a group that is durable. Readers see it from here on.
+    func apply(_ operation: Operation) {
+        switch operation {
+        case .assign(let row, let id):
+            markRow(row)
+            updateSummary {
+                $0.idCount += 1
+                $0.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
+            }
+        case .free(let row, let countRemoved):
+            applyFree(row, countRemoved)
+        case .embedding(let row, let vector):
+            applyEmbedding(row, vector)
+        case .features(let row, let json):
+            applyFeatures(row, json)
+        case .observe(let step, let countAdded, let rows):
+            updateSummary { $0.totals.advance(to: step, countAdded: countAdded) }
+            writer.dirty.totals = true
+            forEachRow(in: rows) { row in
+                updateStatistics(row) { estimator.observe(&$0, at: step) }
+            }
+        case .frequencies(let step, let countAdded, let entries):
+            updateSummary { $0.totals.advance(to: step, countAdded: countAdded) }
+            writer.dirty.totals = true
+            forEachFrequencyEntry(in: entries) { entry in
+                updateStatistics(entry.row) {
+                    estimator.set(&$0, at: step, gap: entry.gap, count: entry.count)
+                }
+            }
+        case .sequence(let number, let name):
+            noteSequence(number, name)
+        }
+    }
+
+    func noteSequence(_ number: Int64, _ name: UnsafeRawBufferPointer) {
+        let sequence = WriterSequence(writer: String(decoding: name, as: UTF8.self), number: number)
+        let chunk = writer.sequences.note(sequence)
+        writer.dirty.writerChunks |= 1 << UInt32(chunk)
+    }
+
+    private func applyFree(_ row: UInt32, _ countRemoved: Double) {
+        let chunk = chunk(of: row)
+        let index = Self.index(of: row)
+        let hadVector = chunk.pointee.flags[index].contains(.hasVector)
+        let featureByteCount = chunk.pointee.features[index]?.bytes.count ?? 0
+        let idByteCount = IdentifierSlot.length(chunk.pointee.identifiers + index)
+        removeFromTable(row)
+        // Only a durable deletion counts: the generation that replay arrives at must be this one.
+        chunk.pointee.lock.withWriteLock { chunk.pointee.generations[index] &+= 1 }
+        writer.freeRows.append(row)
+        markRow(row)
+        markFeatures(row)
+        markStatistics(row)
+        updateSummary {
+            $0.idCount -= 1
+            $0.itemCount -= hadVector ? 1 : 0
+            $0.featureByteCount -= featureByteCount
+            $0.longIdByteCount -= IdentifierSlot.outlinedByteCount(idByteCount)
+            $0.totals.advance(to: nil, countAdded: -countRemoved)
+        }
+        writer.dirty.totals = true
+    }
+
+    private func applyEmbedding(_ row: UInt32, _ vector: UnsafeRawBufferPointer) {
+        let chunk = chunk(of: row)
+        let index = Self.index(of: row)
+        let isNew = !chunk.pointee.flags[index].contains(.hasVector)
+        chunk.pointee.lock.withWriteLock { chunk.pointee.setVector(index, vector) }
+        markRow(row)
+        if isNew { updateSummary { $0.itemCount += 1 } }
+    }
+
+    private func applyFeatures(_ row: UInt32, _ json: UnsafeRawBufferPointer) {
+        let chunk = chunk(of: row)
+        let index = Self.index(of: row)
+        let oldByteCount = chunk.pointee.features[index]?.bytes.count ?? 0
+        chunk.pointee.lock.withWriteLock { chunk.pointee.setFeatures(index, json) }
+        markFeatures(row)
+        updateSummary { $0.featureByteCount += json.count - oldByteCount }
+    }
+
+    @inline(__always)
+    private func updateStatistics(_ row: UInt32, _ body: (inout FrequencyRecord) -> Void) {
+        let chunk = chunk(of: row)
+        chunk.pointee.lock.withWriteLock { body(&chunk.pointee.statistics[Self.index(of: row)]) }
+        markStatistics(row)
+    }
+
+    func markRow(_ row: UInt32) {
+        chunk(of: row).pointee.dirty.pointee.rows.insert(Self.index(of: row))
+    }
+
+    func markFeatures(_ row: UInt32) {
+        chunk(of: row).pointee.dirty.pointee.features.insert(Self.index(of: row))
+    }
+
+    @inline(__always)
+    func markStatistics(_ row: UInt32) {
+        chunk(of: row).pointee.dirty.pointee.markFrequency(row: Self.index(of: row))
+    }
+
+    @inline(__always)
+    func forEachRow(in rows: UnsafeRawBufferPointer, _ body: (UInt32) -> Void) {
+        for offset in stride(from: 0, to: rows.count, by: MemoryLayout<UInt32>.size) {
+            body(UInt32(littleEndian: rows.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+        }
+    }
+
+    func forEachFrequencyEntry(in entries: UnsafeRawBufferPointer, _ body: (FrequencyEntry) -> Void) {
+        for offset in stride(from: 0, to: entries.count, by: Operation.frequencyEntryByteCount) {
+            body(FrequencyEntry(entries, at: offset))
+        }
+    }
+}
+
+/// One entry of a `frequencies` operation.
+struct FrequencyEntry {
+    let row: UInt32
+    /// Nil: unchanged.
+    let gap: Double?
+    let count: Double?
+
+    init(_ entries: UnsafeRawBufferPointer, at offset: Int) {
+        row = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        let gap = Double(
+            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 4, as: UInt64.self))
+        )
+        let count = Double(
+            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 12, as: UInt64.self))
+        )
+        self.gap = gap.isNaN ? nil : gap
+        self.count = count.isNaN ? nil : count
+    }
+}
+
+extension FrequencyTotals {
+    /// Takes note of `step`, if there is one, and adds to the count.
+    mutating func advance(to step: Int64?, countAdded: Double) {
+        if let step { note(step: step) }
+        // Fractional counts that a trainer streams in may leave a rounding error behind when the last of them goes.
+        count = max(0, count + countAdded)
+    }
+}
+
+extension ItemChunk {
+    func setVector(_ index: Int, _ vector: UnsafeRawBufferPointer) {
+        let dimension = vector.count / MemoryLayout<Float>.size
+        memcpy(vectors + index * dimension, vector.baseAddress!, vector.count)
+        flags[index].insert(.hasVector)
+    }
+
+    func setFeatures(_ index: Int, _ json: UnsafeRawBufferPointer?) {
+        features[index]?.deallocate()
+        features[index] = json.map { FeatureText(copying: $0) }
+    }
+
+    /// Takes the id and the embedding away.
+    func clearIdentity(_ index: Int) {
+        IdentifierSlot.clear(identifiers + index)
+        flags[index] = []
+    }
+}
+
+extension IdentifierSlot {
+    /// What an id of this length takes outside the slot.
+    static func outlinedByteCount(_ length: Int) -> Int {
+        length > 15 ? length : 0
+    }
+}

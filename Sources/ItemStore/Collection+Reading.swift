@@ -1,0 +1,141 @@
+package import PackedStrings
+package import SamplingFrequency
+package import VectorIndex
+
+/// Point lookups, from any thread, from memory. Each id is read under its chunk's lock, so nobody sees a vector that is
+/// half old, or an id with another id's data. Requests that name thousands of ids pass ranges of them, so that the
+/// caller can yield in between.
+extension Collection {
+    /// Embeddings in the order of the ids; `values` holds only those that are there, one after another.
+    package struct EmbeddingColumn: Sendable {
+        package var values: [Float] = []
+        package var isPresent: [Bool] = []
+    }
+
+    /// Features in the order of the ids; an absent one is an empty string.
+    package struct FeatureColumn: Sendable {
+        package var json = PackedStrings()
+        package var isPresent: [Bool] = []
+
+        package init() {}
+
+        mutating func append(_ text: FeatureText?) {
+            append(text?.bytes)
+        }
+
+        mutating func append(_ bytes: UnsafeRawBufferPointer?) {
+            if let bytes {
+                json.append(bytes)
+            } else {
+                json.finishString()
+            }
+            isPresent.append(bytes != nil)
+        }
+    }
+
+    package func embeddings(of ids: PackedStrings, _ range: Range<Int>) -> EmbeddingColumn {
+        var column = EmbeddingColumn()
+        column.values.reserveCapacity(range.count * configuration.dimension)
+        column.isPresent.reserveCapacity(range.count)
+        forEachID(of: ids, range) { id in
+            let isPresent = withRow(of: id) { chunk, index -> Bool in
+                guard let vector = vector(chunk, index) else { return false }
+                column.values.append(contentsOf: vector)
+                return true
+            }
+            column.isPresent.append(isPresent ?? false)
+        }
+        return column
+    }
+
+    /// The embedding of one id.
+    package func vector(of id: UnsafeRawBufferPointer) -> [Float]? {
+        withRow(of: id) { chunk, index in vector(chunk, index).map(Array.init) } ?? nil
+    }
+
+    package func features(of ids: PackedStrings, _ range: Range<Int>) -> FeatureColumn {
+        var column = FeatureColumn()
+        forEachID(of: ids, range) { id in
+            let isPresent: Void? = withRow(of: id) { chunk, index in column.append(chunk.features[index]) }
+            if isPresent == nil { column.append(FeatureText?.none) }
+        }
+        return column
+    }
+
+    package func frequencies(of ids: PackedStrings, _ range: Range<Int>) -> [FrequencyEstimate] {
+        let summary = summary
+        var estimates: [FrequencyEstimate] = []
+        estimates.reserveCapacity(range.count)
+        forEachID(of: ids, range) { id in
+            let record = withRow(of: id) { chunk, index in chunk.statistics[index] }
+            estimates.append(estimate(record ?? .unseen, totals: summary.totals, liveItems: summary.itemCount))
+        }
+        return estimates
+    }
+
+    /// The scores of the ids that have an embedding. The dimension of the query must be the collection's.
+    package func scores(of ids: PackedStrings, _ range: Range<Int>, against query: QueryVector) -> [Double?] {
+        precondition(query.dimension == configuration.dimension)
+        var scores: [Double?] = []
+        scores.reserveCapacity(range.count)
+        forEachID(of: ids, range) { id in
+            let score = withRow(of: id) { chunk, index in
+                vector(chunk, index).map { query.score($0.baseAddress!) }
+            }
+            scores.append(score ?? nil)
+        }
+        return scores
+    }
+
+    /// The items with a row above `row` (from the first, if nil), in row order, at most `limit`. An item that is there
+    /// throughout a series of scans appears in just one of them.
+    package func scan(after row: UInt32?, limit: Int) -> (rows: [UInt32], ids: PackedStrings) {
+        var rows: [UInt32] = []
+        var ids = PackedStrings()
+        var next = row.map { Int($0) + 1 } ?? 0
+        let end = chunks.count * ItemChunk.rowCount
+        while next < end, rows.count < limit {
+            let chunk = chunks[next / ItemChunk.rowCount]
+            let first = next % ItemChunk.rowCount
+            chunk.pointee.lock.withReadLock {
+                for index in first..<ItemChunk.rowCount where rows.count < limit {
+                    next += 1
+                    guard chunk.pointee.flags[index].contains(.hasVector) else { continue }
+                    rows.append(UInt32(next - 1))
+                    ids.append(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
+                }
+            }
+        }
+        return (rows, ids)
+    }
+
+    // MARK: - Finding rows
+
+    @inline(__always)
+    private func forEachID(of ids: PackedStrings, _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Void) {
+        ids.withAllBytes { bytes in
+            for index in range { body(UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])) }
+        }
+    }
+
+    /// Calls `body` with the chunk, locked for reading, and the place in it of the id's row. Nil if the id has none.
+    @inline(__always)
+    private func withRow<R>(of id: UnsafeRawBufferPointer, _ body: (ItemChunk, Int) -> R) -> R? {
+        identifiers.firstMatch(IdentifierTable.Hash(id)) { row in
+            let chunk = chunk(of: row)
+            let index = Self.index(of: row)
+            return chunk.pointee.lock.withReadLock {
+                guard IdentifierSlot.equals(chunk.pointee.identifiers + index, id) else { return nil }
+                return body(chunk.pointee, index)
+            }
+        }
+    }
+
+    /// The vector of a row that has one, valid while the chunk is locked.
+    @inline(__always)
+    func vector(_ chunk: ItemChunk, _ index: Int) -> UnsafeBufferPointer<Float>? {
+        guard chunk.flags[index].contains(.hasVector) else { return nil }
+        let dimension = configuration.dimension
+        return UnsafeBufferPointer(start: chunk.vectors + index * dimension, count: dimension)
+    }
+}

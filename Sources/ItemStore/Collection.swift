@@ -1,0 +1,105 @@
+package import SamplingFrequency
+import Synchronization
+
+/// A named set of items with one dimension and one metric, wholly in memory.
+///
+/// Data structures first. An *id* leads through the id table to its *row*, a dense number. A row's vector, id,
+/// statistics and features stand in a *chunk* of 1,024 rows under one read-write lock. The chunk directory leads from
+/// row to chunk. Nothing moves when a collection grows.
+///
+/// Who may do what: any thread reads, under the locks (`Collection+Reading.swift`). One thread, the store's writer,
+/// changes (`Collection+Applying.swift`); it is the only one that changes anything, so it reads without locks and takes
+/// them only where a reader could look. Lock order: id shard, chunk; never two chunks at once.
+package final class Collection: @unchecked Sendable {
+    package let name: String
+    /// The number under which the collection is stored; never used again.
+    package let number: UInt32
+    package let configuration: CollectionConfiguration
+
+    let estimator: GapEstimator
+    let identifiers = IdentifierTable()
+    let chunks: ChunkDirectory
+    private let summaryLock = ReadWriteLock()
+    private var lockedSummary = Summary()
+
+    /// For the writer thread alone.
+    var writer = WriterState()
+
+    /// What belongs to the collection as a whole.
+    struct Summary {
+        var totals = FrequencyTotals()
+        /// Ids with an embedding.
+        var itemCount = 0
+        /// Ids with anything.
+        var idCount = 0
+        var featureByteCount = 0
+        var longIdByteCount = 0
+    }
+
+    /// What only the writer thread knows.
+    struct WriterState {
+        /// Rows that were ever handed out: 0 ..< rowCount.
+        var rowCount: UInt32 = 0
+        var freeRows: [UInt32] = []
+        var sequences = WriterSequences()
+        /// As `sequences` and the totals' last step, with the effects of writes that are judged but not yet durable.
+        var judgedSequences = WriterSequences()
+        var judgedLastStep: Int64 = -1
+        var dirty = DirtyScalars()
+    }
+
+    /// Which of the collection's own records differ from the tables.
+    struct DirtyScalars {
+        var totals = false
+        /// A bit for each chunk of 32 writers.
+        var writerChunks: UInt32 = 0
+    }
+
+    init(name: String, number: UInt32, configuration: CollectionConfiguration) {
+        self.name = name
+        self.number = number
+        self.configuration = configuration
+        estimator = GapEstimator(alpha: configuration.alpha)
+        chunks = ChunkDirectory(dimension: configuration.dimension)
+    }
+
+    deinit {
+        summaryLock.destroy()
+    }
+
+    var summary: Summary {
+        summaryLock.withReadLock { lockedSummary }
+    }
+
+    /// Writer thread only.
+    func updateSummary(_ body: (inout Summary) -> Void) {
+        summaryLock.withWriteLock { body(&lockedSummary) }
+    }
+
+    /// The number of ids with an embedding.
+    package var itemCount: Int { summary.itemCount }
+
+    /// The number of ids with an embedding, features or statistics.
+    package var idCount: Int { summary.idCount }
+
+    /// Observed hits of all ids, the C of q = count / C.
+    package var totals: FrequencyTotals { summary.totals }
+
+    /// The memory of the collection in bytes: chunks (counted whole), id table, long ids and features.
+    package var memoryByteCount: Int {
+        let summary = summary
+        return chunks.byteCount + identifiers.byteCount + summary.featureByteCount + summary.longIdByteCount
+    }
+
+    /// The chunk of a row that was handed out.
+    @inline(__always)
+    func chunk(of row: UInt32) -> UnsafeMutablePointer<ItemChunk> {
+        chunks[Int(row) / ItemChunk.rowCount]
+    }
+
+    /// The place of a row within its chunk.
+    @inline(__always)
+    static func index(of row: UInt32) -> Int {
+        Int(row) % ItemChunk.rowCount
+    }
+}

@@ -1,0 +1,82 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// An id of 1 to 255 bytes in 16: a length byte, then up to 15 bytes in place, or the address of the bytes.
+///
+/// Most ids are short, and a lookup compares the id of every row it lands on: in place that costs no second cache miss.
+///
+///     length <= 15:  | length | id .............. |
+///     length >= 16:  | length | unused 7 | address 8 |
+struct IdentifierSlot {
+    private static let inlineLengthMax = 15
+
+    /// All zero is the empty slot, so fresh memory is a chunk of empty slots.
+    private var words: (UInt64, UInt64) = (0, 0)
+
+    static func length(_ slot: UnsafePointer<IdentifierSlot>) -> Int {
+        Int(UnsafeRawPointer(slot).load(as: UInt8.self))
+    }
+
+    /// The bytes of the id, valid while the chunk is locked and the slot is not cleared.
+    @inline(__always)
+    static func bytes(_ slot: UnsafePointer<IdentifierSlot>) -> UnsafeRawBufferPointer {
+        let raw = UnsafeRawPointer(slot)
+        let length = Int(raw.load(as: UInt8.self))
+        if length <= inlineLengthMax { return UnsafeRawBufferPointer(start: raw + 1, count: length) }
+        return UnsafeRawBufferPointer(start: raw.load(fromByteOffset: 8, as: UnsafeRawPointer.self), count: length)
+    }
+
+    @inline(__always)
+    static func equals(_ slot: UnsafePointer<IdentifierSlot>, _ id: UnsafeRawBufferPointer) -> Bool {
+        let own = bytes(slot)
+        return own.count == id.count && (id.count == 0 || memcmp(own.baseAddress!, id.baseAddress!, id.count) == 0)
+    }
+
+    /// Stores `id` in an empty slot.
+    static func set(_ slot: UnsafeMutablePointer<IdentifierSlot>, _ id: UnsafeRawBufferPointer) {
+        precondition((1...255).contains(id.count) && length(slot) == 0, "an id of \(id.count) bytes, or a slot in use")
+        let raw = UnsafeMutableRawPointer(slot)
+        raw.storeBytes(of: UInt8(id.count), as: UInt8.self)
+        if id.count <= inlineLengthMax {
+            memcpy(raw + 1, id.baseAddress!, id.count)
+        } else {
+            let copy = UnsafeMutableRawPointer.allocate(byteCount: id.count, alignment: 1)
+            memcpy(copy, id.baseAddress!, id.count)
+            raw.storeBytes(of: copy, toByteOffset: 8, as: UnsafeMutableRawPointer.self)
+        }
+    }
+
+    /// Empties the slot and frees what it held.
+    static func clear(_ slot: UnsafeMutablePointer<IdentifierSlot>) {
+        let raw = UnsafeMutableRawPointer(slot)
+        if length(slot) > inlineLengthMax {
+            raw.load(fromByteOffset: 8, as: UnsafeMutableRawPointer.self).deallocate()
+        }
+        slot.pointee = IdentifierSlot()
+    }
+}
+
+/// The features of a row: minified JSON behind its length, in memory of its own. Nil in zeroed memory.
+struct FeatureText {
+    private let block: UnsafeMutableRawPointer
+
+    /// At most 65,535 bytes; the protocol allows 3,900.
+    init(copying json: UnsafeRawBufferPointer) {
+        block = .allocate(byteCount: 2 + json.count, alignment: 2)
+        block.storeBytes(of: UInt16(json.count), as: UInt16.self)
+        if let start = json.baseAddress { memcpy(block + 2, start, json.count) }
+    }
+
+    var bytes: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: block + 2, count: Int(block.load(as: UInt16.self)))
+    }
+
+    func deallocate() {
+        block.deallocate()
+    }
+}

@@ -1,0 +1,168 @@
+/// From an id to its row: open addressing with linear probing, in 64 shards with a lock each.
+///
+/// An entry is 8 bytes: 32 bits of the id's hash and the row plus one; zero is empty. The ids themselves stand in the
+/// chunks, so an entry only says where to look, and whoever looks compares the id under the chunk's lock. The home of
+/// an entry follows from its hash bits alone: growing a shard and closing the gap of a removed entry read no id.
+///
+/// Hashes are Swift's own, seeded afresh in every process, so nobody can send ids that all collide. Nothing of this
+/// table is stored: recovery builds it anew.
+final class IdentifierTable: @unchecked Sendable {
+    private static let shardCount = 64
+    private static let shardBits: UInt64 = 6
+
+    private let shards: UnsafeMutablePointer<Shard>
+
+    /// The hash of an id, computed once for all that a request does with it.
+    struct Hash {
+        fileprivate let shard: Int
+        fileprivate let tag: UInt32
+
+        @inline(__always)
+        init(_ id: UnsafeRawBufferPointer) {
+            var hasher = Hasher()
+            hasher.combine(bytes: id)
+            let hash = UInt64(bitPattern: Int64(hasher.finalize()))
+            shard = Int(hash & (1 << shardBits - 1))
+            tag = UInt32(truncatingIfNeeded: hash >> 32)
+        }
+    }
+
+    init() {
+        shards = .allocate(capacity: Self.shardCount)
+        for index in 0..<Self.shardCount {
+            (shards + index).initialize(to: Shard())
+        }
+    }
+
+    deinit {
+        for index in 0..<Self.shardCount {
+            shards[index].deallocate()
+        }
+        shards.deallocate()
+    }
+
+    /// Calls `body` with the rows that may belong to the id, until it returns a value. The shard stays locked for
+    /// reading meanwhile, so a row can't be given to another id between the look at the entry and the look at the row.
+    @inline(__always)
+    func firstMatch<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
+        let shard = shards + hash.shard
+        return shard.pointee.lock.withReadLock { shard.pointee.firstMatch(hash.tag, body) }
+    }
+
+    /// As `firstMatch`, without the lock: for the writer thread, beside which nobody changes the table.
+    @inline(__always)
+    func firstMatchByWriter<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
+        shards[hash.shard].firstMatch(hash.tag, body)
+    }
+
+    /// Adds an entry. The id must not be in the table. Writer thread only.
+    func insert(_ row: UInt32, _ hash: Hash) {
+        let shard = shards + hash.shard
+        shard.pointee.lock.withWriteLock { shard.pointee.insert(row, hash.tag) }
+    }
+
+    /// Removes the entry of `row` and, before anybody can look again, calls `body`. Writer thread only.
+    func remove(_ row: UInt32, _ hash: Hash, _ body: () -> Void) {
+        let shard = shards + hash.shard
+        shard.pointee.lock.withWriteLock {
+            let wasThere = shard.pointee.remove(row, hash.tag)
+            precondition(wasThere, "row \(row) is not in the id table")
+            body()
+        }
+    }
+
+    /// The bytes of all entries, used or not. Writer thread only.
+    var byteCount: Int {
+        (0..<Self.shardCount).reduce(0) { sum, index in
+            sum + shards[index].lock.withReadLock { shards[index].capacity * MemoryLayout<UInt64>.stride }
+        }
+    }
+
+    private struct Shard {
+        let lock = ReadWriteLock()
+        private(set) var capacity = 16
+        private var count = 0
+        private var entries: UnsafeMutablePointer<UInt64>
+
+        init() {
+            entries = .allocate(capacity: 16)
+            entries.initialize(repeating: 0, count: 16)
+        }
+
+        func deallocate() {
+            entries.deallocate()
+            lock.destroy()
+        }
+
+        private static func entry(_ row: UInt32, _ tag: UInt32) -> UInt64 {
+            precondition(row < .max, "row \(row) is out of range")
+            return UInt64(tag) << 32 | UInt64(row + 1)
+        }
+
+        private func home(_ entry: UInt64) -> Int {
+            Int(truncatingIfNeeded: entry >> 32) & (capacity - 1)
+        }
+
+        @inline(__always)
+        func firstMatch<R>(_ tag: UInt32, _ body: (UInt32) -> R?) -> R? {
+            var index = Int(tag) & (capacity - 1)
+            // Ends at an empty entry: at most seven in eight are used.
+            while entries[index] != 0 {
+                let entry = entries[index]
+                if UInt32(truncatingIfNeeded: entry >> 32) == tag,
+                    let found = body(UInt32(truncatingIfNeeded: entry) - 1)
+                {
+                    return found
+                }
+                index = (index + 1) & (capacity - 1)
+            }
+            return nil
+        }
+
+        mutating func insert(_ row: UInt32, _ tag: UInt32) {
+            if (count + 1) * 8 > capacity * 6 { grow() }
+            place(Self.entry(row, tag))
+            count += 1
+        }
+
+        private func place(_ entry: UInt64) {
+            var index = home(entry)
+            while entries[index] != 0 { index = (index + 1) & (capacity - 1) }
+            entries[index] = entry
+        }
+
+        private mutating func grow() {
+            let old = UnsafeMutableBufferPointer(start: entries, count: capacity)
+            capacity *= 2
+            entries = .allocate(capacity: capacity)
+            entries.initialize(repeating: 0, count: capacity)
+            for entry in old where entry != 0 { place(entry) }
+            old.deallocate()
+        }
+
+        mutating func remove(_ row: UInt32, _ tag: UInt32) -> Bool {
+            let wanted = Self.entry(row, tag)
+            var hole = home(wanted)
+            while entries[hole] != wanted {
+                if entries[hole] == 0 { return false }
+                hole = (hole + 1) & (capacity - 1)
+            }
+            count -= 1
+            // Close the gap: an entry moves back if its home lies at or before the hole, seen around the ring.
+            var next = hole
+            while true {
+                next = (next + 1) & (capacity - 1)
+                let entry = entries[next]
+                if entry == 0 { break }
+                let distanceFromHome = (next - home(entry)) & (capacity - 1)
+                let distanceFromHole = (next - hole) & (capacity - 1)
+                if distanceFromHome >= distanceFromHole {
+                    entries[hole] = entry
+                    hole = next
+                }
+            }
+            entries[hole] = 0
+            return true
+        }
+    }
+}

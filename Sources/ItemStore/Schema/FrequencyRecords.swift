@@ -1,0 +1,139 @@
+import LMDB
+import SamplingFrequency
+
+/// The `frequency` table. Three kinds of chunks, each with the last group it contains:
+///
+///     rows 32c ..< 32c + 32:   crc32c 4 | applied 8 | 0 4 | 32 x 32 bytes
+///     totals:                  crc32c 4 | applied 8 | first step 8 | last step 8 | count float64 8
+///     writers 32w ..< 32w+32:  crc32c 4 | applied 8 | (number 8 | name length 1 | name) ...
+///
+/// A row's 32 bytes: last step Int64, gap float64, count float64, gap count UInt32, reserved 4.
+enum FrequencyRecords {
+    static let runByteCount = 16 + DirtyRecords.rowsInFrequencyRun * recordByteCount
+    static let totalsByteCount = 36
+    private static let recordByteCount = 32
+
+    static func writeRun(
+        _ chunk: ItemChunk,
+        run: Int,
+        key: FrequencyKey,
+        applied: UInt64,
+        in table: Table<FrequencyKey>,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int {
+        let first = run * DirtyRecords.rowsInFrequencyRun
+        let statistics = chunk.statistics + first
+        try transaction.put(reserving: runByteCount, for: key, in: table) { value in
+            var writer = ByteWriter(value)
+            writer.integer(UInt32(0))
+            writer.integer(applied)
+            writer.integer(UInt32(0))
+            for index in 0..<DirtyRecords.rowsInFrequencyRun {
+                let record = statistics[index]
+                writer.integer(record.lastStep)
+                writer.double(record.gap)
+                writer.double(record.count)
+                writer.integer(record.gapCount)
+                writer.integer(record.reserved)
+            }
+            Checksum.seal(value, key: key)
+        }
+        return runByteCount
+    }
+
+    /// Decodes a run into the 32 records at `target` and returns `applied`.
+    static func readRun(
+        _ value: UnsafeRawBufferPointer,
+        key: FrequencyKey,
+        into target: UnsafeMutablePointer<FrequencyRecord>
+    ) throws(StoreError) -> UInt64 {
+        var reader = ByteReader(try Checksum.verified(value, key: key, table: "frequency"))
+        guard value.count == runByteCount, let applied = reader.integer(UInt64.self),
+            reader.integer(UInt32.self) != nil
+        else {
+            throw Checksum.corrupt(key, "frequency", "got \(value.count) bytes, expected \(runByteCount)")
+        }
+        for index in 0..<DirtyRecords.rowsInFrequencyRun {
+            // The length was checked, so no field is missing.
+            target[index].lastStep = reader.integer()!
+            target[index].gap = reader.double()!
+            target[index].count = reader.double()!
+            target[index].gapCount = reader.integer()!
+            target[index].reserved = reader.integer()!
+        }
+        return applied
+    }
+
+    static func writeTotals(
+        _ totals: FrequencyTotals,
+        collection: UInt32,
+        applied: UInt64,
+        in table: Table<FrequencyKey>,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        let key = FrequencyKey(collection: collection, chunk: FrequencyKey.totalsChunk)
+        try transaction.put(reserving: totalsByteCount, for: key, in: table) { value in
+            var writer = ByteWriter(value)
+            writer.integer(UInt32(0))
+            writer.integer(applied)
+            writer.integer(totals.firstStep)
+            writer.integer(totals.lastStep)
+            writer.double(totals.count)
+            Checksum.seal(value, key: key)
+        }
+    }
+
+    static func readTotals(
+        _ value: UnsafeRawBufferPointer,
+        key: FrequencyKey
+    ) throws(StoreError) -> (applied: UInt64, totals: FrequencyTotals) {
+        var reader = ByteReader(try Checksum.verified(value, key: key, table: "frequency"))
+        guard let applied = reader.integer(UInt64.self), let first = reader.integer(Int64.self),
+            let last = reader.integer(Int64.self), let count = reader.double()
+        else { throw Checksum.corrupt(key, "frequency", "it is too short") }
+        return (applied, FrequencyTotals(firstStep: first, lastStep: last, count: count))
+    }
+
+    /// Writes the chunk of 32 writers that writer `index` is in.
+    static func writeWriters(
+        chunk index: Int,
+        of sequences: WriterSequences,
+        collection: UInt32,
+        applied: UInt64,
+        in table: Table<FrequencyKey>,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        let key = FrequencyKey(collection: collection, chunk: FrequencyKey.firstWriterChunk + UInt32(index))
+        let writers = sequences.chunk(index)
+        let size = 12 + writers.reduce(0) { $0 + 9 + $1.writer.utf8.count }
+        try transaction.put(reserving: size, for: key, in: table) { value in
+            var writer = ByteWriter(value)
+            writer.integer(UInt32(0))
+            writer.integer(applied)
+            for entry in writers {
+                writer.integer(entry.number)
+                writer.integer(UInt8(entry.writer.utf8.count))
+                for byte in entry.writer.utf8 { writer.integer(byte) }
+            }
+            Checksum.seal(value, key: key)
+        }
+    }
+
+    static func readWriters(
+        _ value: UnsafeRawBufferPointer,
+        key: FrequencyKey
+    ) throws(StoreError) -> [WriterSequence] {
+        var reader = ByteReader(try Checksum.verified(value, key: key, table: "frequency"))
+        guard reader.integer(UInt64.self) != nil else {
+            throw Checksum.corrupt(key, "frequency", "it is too short")
+        }
+        var writers: [WriterSequence] = []
+        while !reader.isAtEnd {
+            guard let number = reader.integer(Int64.self), let length = reader.integer(UInt8.self),
+                let name = reader.bytes(Int(length))
+            else { throw Checksum.corrupt(key, "frequency", "a writer is cut off") }
+            writers.append(WriterSequence(writer: String(decoding: name, as: UTF8.self), number: number))
+        }
+        return writers
+    }
+}

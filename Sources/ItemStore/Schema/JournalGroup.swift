@@ -1,0 +1,77 @@
+import LMDB
+
+/// One group commit in the `journal` table: the bytes of its operations, cut into frames.
+///
+///     frame:  crc32c 4 | up to 4,076 bytes of the group
+///     group:  byte count UInt32 | operation ...
+///
+/// Groups are numbered for ever and frames within a group from 0, so the frames are appended in key order.
+enum JournalGroup {
+    static let frameByteCountMax = Tables.valueByteCountMax - Checksum.byteCount
+    static let headerByteCount = 4
+
+    /// Appends `bytes`, which begin with room for the header. Returns the number of frames.
+    static func append(
+        _ bytes: UnsafeMutableRawBufferPointer,
+        group: UInt64,
+        to table: Table<JournalKey>,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int {
+        bytes.storeBytes(of: UInt32(bytes.count - headerByteCount).littleEndian, as: UInt32.self)
+        var rest = UnsafeRawBufferPointer(bytes)
+        var frame: UInt32 = 0
+        while !rest.isEmpty {
+            let part = UnsafeRawBufferPointer(rebasing: rest.prefix(frameByteCountMax))
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(frameByteCountMax))
+            let key = JournalKey(group: group, frame: frame)
+            try transaction.append(reserving: part.count + Checksum.byteCount, for: key, in: table) { value in
+                UnsafeMutableRawBufferPointer(rebasing: value[Checksum.byteCount...]).copyMemory(from: part)
+                Checksum.seal(value, key: key)
+            }
+            frame += 1
+        }
+        return Int(frame)
+    }
+}
+
+/// Puts the frames of a journal together to groups again.
+struct JournalAssembler {
+    private var bytes: [UInt8] = []
+    private var group: UInt64 = 0
+    private var nextFrame: UInt32 = 0
+
+    /// Takes the next frame. Returns the group's operations when it is the last of its group.
+    mutating func add(
+        _ value: UnsafeRawBufferPointer,
+        key: JournalKey
+    ) throws(StoreError) -> [UInt8]? {
+        let part = try Checksum.verified(value, key: key, table: "journal")
+        if nextFrame == 0 {
+            group = key.group
+            bytes.removeAll(keepingCapacity: true)
+        }
+        guard key.group == group, key.frame == nextFrame else {
+            throw Checksum.corrupt(key, "journal", "expected frame \(nextFrame) of group \(group)")
+        }
+        bytes.append(contentsOf: part)
+        nextFrame += 1
+        guard bytes.count >= JournalGroup.headerByteCount else {
+            throw Checksum.corrupt(key, "journal", "it is too short")
+        }
+        let expected = bytes.withUnsafeBytes { Int(UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self))) }
+        let got = bytes.count - JournalGroup.headerByteCount
+        guard got <= expected else {
+            throw Checksum.corrupt(key, "journal", "got \(got) bytes of a group of \(expected)")
+        }
+        guard got == expected else { return nil }
+        nextFrame = 0
+        return bytes
+    }
+
+    /// Fails if the journal ends within a group.
+    func finish() throws(StoreError) {
+        guard nextFrame == 0 else {
+            throw Checksum.corrupt(JournalKey(group: group, frame: nextFrame), "journal", "the frame is missing")
+        }
+    }
+}

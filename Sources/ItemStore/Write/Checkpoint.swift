@@ -1,0 +1,356 @@
+import LMDB
+import Logging
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The checkpoint keeps the journal short.
+///
+/// A pass notes the last group S, then copies every record that is dirty to its table, in row order, in small slices
+/// between group commits. A record is copied as it is *now*, with all groups so far, and says so (`applied`); so the
+/// tables are a fuzzy copy, and replay skips what a record already has. A row that changed a hundred times is written
+/// once. When the pass has gone through, all groups up to S are in the tables: it notes S in `meta` and cuts the
+/// journal up to S, in slices too.
+///
+/// Records of dropped collections are erased in slices when there is nothing else to do.
+struct Checkpoint {
+    enum Phase {
+        case idle
+        case copying(CopyCursor)
+        case cutting
+    }
+
+    var phase = Phase.idle
+    /// All groups up to this one are in the tables.
+    var checkpointedGroup: UInt64
+    var lastGroup: UInt64
+    /// Frames in the `journal` table.
+    var journalFrameCount: Int
+    var passCount = 0
+    var droppedNumbers: [UInt32]
+    /// The last slice failed: try again when some time has passed.
+    var isStalled = false
+
+    init(recovered: RecoveredState) {
+        checkpointedGroup = recovered.checkpointedGroup
+        lastGroup = recovered.lastGroup
+        journalFrameCount = recovered.journalFrameCount
+        droppedNumbers = recovered.droppedNumbers
+        // What an earlier process has not finished cutting.
+        if recovered.hasCutGroups { phase = .cutting }
+    }
+
+    /// A frame takes a page.
+    var journalByteCount: Int { journalFrameCount * 4096 }
+
+    var hasWorkUnderWay: Bool {
+        if case .idle = phase { return !droppedNumbers.isEmpty }
+        return true
+    }
+
+    mutating func noteGroup(_ group: UInt64, frameCount: Int) {
+        lastGroup = group
+        journalFrameCount += frameCount
+    }
+
+    mutating func noteDropped(_ number: UInt32) {
+        droppedNumbers.append(number)
+    }
+}
+
+/// Where a pass stands.
+struct CopyCursor {
+    /// S: the groups up to here may be cut when the pass is through.
+    let group: UInt64
+    /// Collections still to copy, the next one last.
+    var collections: [Collection]
+    var chunk = 0
+    var stage = Stage.rows
+    /// Within the stage of the chunk: records before this are copied.
+    var index = 0
+
+    enum Stage {
+        case rows
+        case features
+        case frequency
+    }
+}
+
+/// A slice ends after so many bytes or so much time, whichever comes first.
+private struct SliceBudget {
+    private var byteCount: Int
+    private let deadline: UInt64
+
+    init(_ limits: StoreLimits) {
+        byteCount = limits.checkpointSliceBytes
+        deadline = Self.now + UInt64(limits.checkpointSliceMilliseconds) * 1_000_000
+    }
+
+    mutating func spend(_ bytes: Int) {
+        byteCount -= bytes
+    }
+
+    var isSpent: Bool { byteCount <= 0 || Self.now >= deadline }
+
+    private static var now: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}
+
+extension WritePath {
+    private static let framesInCutSlice = 2048
+    private static let recordsInEraseSlice = 4096
+
+    /// One bounded piece of whatever checkpoint work there is. A failure is logged and tried again later; the journal
+    /// still has everything.
+    func checkpointSlice(isIdle: Bool) {
+        if checkpoint.isStalled, !isIdle { return }
+        do throws(StoreError) {
+            try advanceCheckpoint(startAt: isIdle ? 1 : limits.checkpointAtJournalBytes)
+            checkpoint.isStalled = false
+        } catch {
+            checkpoint.isStalled = true
+            logger.error("a checkpoint slice failed, the journal stays", metadata: ["error": "\(error)"])
+        }
+        publishStatus()
+    }
+
+    /// Before a group: if the journal has reached its bound, writes wait for the checkpoint.
+    func makeRoomInJournal() throws(StoreError) {
+        while checkpoint.journalByteCount >= limits.journalBytesMax {
+            try advanceCheckpoint(startAt: 1)
+        }
+    }
+
+    /// At the end: copies everything and cuts the whole journal, so that the next start has nothing to replay.
+    func finalCheckpoint() {
+        do throws(StoreError) {
+            while checkpoint.journalFrameCount > 0 {
+                try advanceCheckpoint(startAt: 1)
+            }
+        } catch {
+            logger.error("the last checkpoint failed, the journal stays", metadata: ["error": "\(error)"])
+        }
+        publishStatus()
+    }
+
+    func publishStatus() {
+        status.journal = StoreStatus.JournalStatus(
+            lastGroup: checkpoint.lastGroup,
+            checkpointedGroup: checkpoint.checkpointedGroup,
+            frameCount: checkpoint.journalFrameCount,
+            checkpointPassCount: checkpoint.passCount
+        )
+    }
+
+    private func advanceCheckpoint(startAt journalByteCount: Int) throws(StoreError) {
+        do {
+            switch checkpoint.phase {
+            case .idle:
+                if checkpoint.journalByteCount >= journalByteCount {
+                    let collections = Array(catalogue.all.reversed())
+                    checkpoint.phase = .copying(CopyCursor(group: checkpoint.lastGroup, collections: collections))
+                } else if let number = checkpoint.droppedNumbers.last {
+                    if try eraseSlice(of: number) { checkpoint.droppedNumbers.removeLast() }
+                }
+            case .copying(let cursor):
+                try copySlice(cursor)
+            case .cutting:
+                try cutSlice()
+            }
+        } catch {
+            throw noteFailure(StoreError(error))
+        }
+    }
+
+    // MARK: - Copying
+
+    private func copySlice(_ start: CopyCursor) throws {
+        var cursor = start
+        var undo: [(chunk: UnsafeMutablePointer<ItemChunk>, dirty: DirtyRecords)] = []
+        var copiedScalars: [Collection] = []
+        let isThrough: Bool
+        do {
+            isThrough = try environment.write { transaction in
+                var budget = SliceBudget(limits)
+                while !budget.isSpent {
+                    guard let collection = cursor.collections.last else {
+                        try tables.putInteger(cursor.group, for: MetaKey(.checkpoint), transaction)
+                        return true
+                    }
+                    let isDropped = catalogue[number: collection.number] == nil
+                    if !isDropped, cursor.chunk < collection.chunks.count {
+                        let chunk = collection.chunks[cursor.chunk]
+                        undo.append((chunk, chunk.pointee.dirty.pointee))
+                        try copyChunk(of: collection, &cursor, &budget, transaction)
+                    } else {
+                        if !isDropped {
+                            try copyScalars(of: collection, transaction)
+                            copiedScalars.append(collection)
+                        }
+                        cursor.collections.removeLast()
+                        cursor.chunk = 0
+                    }
+                }
+                return false
+            }
+        } catch {
+            for (chunk, dirty) in undo.reversed() { chunk.pointee.dirty.pointee = dirty }
+            throw error
+        }
+        for collection in copiedScalars { collection.writer.dirty = Collection.DirtyScalars() }
+        if isThrough {
+            checkpoint.checkpointedGroup = cursor.group
+            checkpoint.phase = .cutting
+        } else {
+            checkpoint.phase = .copying(cursor)
+        }
+    }
+
+    /// Copies the chunk at the cursor until it is clean or the budget is spent.
+    private func copyChunk(
+        of collection: Collection,
+        _ cursor: inout CopyCursor,
+        _ budget: inout SliceBudget,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        let chunk = collection.chunks[cursor.chunk]
+        let dirty = chunk.pointee.dirty
+        let firstRow = UInt32(cursor.chunk * ItemChunk.rowCount)
+        let applied = checkpoint.lastGroup
+        while !budget.isSpent {
+            switch cursor.stage {
+            case .rows:
+                guard let index = dirty.pointee.rows.first(from: cursor.index) else {
+                    cursor.stage = .features
+                    cursor.index = 0
+                    continue
+                }
+                let byteCount = try RowRecord.write(
+                    chunk.pointee,
+                    index,
+                    key: RowKey(collection: collection.number, row: firstRow + UInt32(index)),
+                    applied: applied,
+                    dimension: collection.configuration.dimension,
+                    in: tables.rows,
+                    transaction
+                )
+                budget.spend(byteCount)
+                dirty.pointee.rows.remove(index)
+                cursor.index = index + 1
+            case .features:
+                guard let index = dirty.pointee.features.first(from: cursor.index) else {
+                    cursor.stage = .frequency
+                    cursor.index = 0
+                    continue
+                }
+                let byteCount = try FeatureRecord.write(
+                    chunk.pointee,
+                    index,
+                    key: FeatureKey(collection: collection.number, row: firstRow + UInt32(index)),
+                    applied: applied,
+                    in: tables.features,
+                    transaction
+                )
+                budget.spend(byteCount)
+                dirty.pointee.features.remove(index)
+                cursor.index = index + 1
+            case .frequency:
+                let rest = cursor.index < 32 ? dirty.pointee.frequencyRuns & (.max << UInt32(cursor.index)) : 0
+                guard rest != 0 else {
+                    cursor.stage = .rows
+                    cursor.index = 0
+                    cursor.chunk += 1
+                    return
+                }
+                let run = rest.trailingZeroBitCount
+                let firstRun = firstRow / UInt32(DirtyRecords.rowsInFrequencyRun)
+                let byteCount = try FrequencyRecords.writeRun(
+                    chunk.pointee,
+                    run: run,
+                    key: FrequencyKey(collection: collection.number, chunk: firstRun + UInt32(run)),
+                    applied: applied,
+                    in: tables.frequency,
+                    transaction
+                )
+                budget.spend(byteCount)
+                dirty.pointee.frequencyRuns &= ~(1 << UInt32(run))
+                cursor.index = run + 1
+            }
+        }
+    }
+
+    private func copyScalars(of collection: Collection, _ transaction: borrowing WriteTransaction) throws {
+        let dirty = collection.writer.dirty
+        if dirty.totals {
+            try FrequencyRecords.writeTotals(
+                collection.totals,
+                collection: collection.number,
+                applied: checkpoint.lastGroup,
+                in: tables.frequency,
+                transaction
+            )
+        }
+        for chunk in 0..<32 where dirty.writerChunks & (1 << UInt32(chunk)) != 0 {
+            try FrequencyRecords.writeWriters(
+                chunk: chunk,
+                of: collection.writer.sequences,
+                collection: collection.number,
+                applied: checkpoint.lastGroup,
+                in: tables.frequency,
+                transaction
+            )
+        }
+    }
+
+    // MARK: - Cutting and erasing
+
+    private func cutSlice() throws {
+        let last = checkpoint.checkpointedGroup
+        let count = try environment.write { transaction in
+            try transaction.deleteRange(
+                from: JournalKey(group: 0, frame: 0),
+                while: { $0.group <= last },
+                limit: Self.framesInCutSlice,
+                in: tables.journal
+            )
+        }
+        checkpoint.journalFrameCount -= count
+        if count < Self.framesInCutSlice {
+            checkpoint.phase = .idle
+            checkpoint.passCount += 1
+        }
+    }
+
+    /// Erases some records of a dropped collection; true when none is left.
+    private func eraseSlice(of number: UInt32) throws -> Bool {
+        try environment.write { transaction in
+            var limit = Self.recordsInEraseSlice
+            limit -= try erase(number, from: tables.rows, limit: limit, transaction)
+            limit -= try erase(number, from: tables.features, limit: limit, transaction)
+            limit -= try erase(number, from: tables.frequency, limit: limit, transaction)
+            return limit > 0
+        }
+    }
+
+    private func erase<Key: CollectionKey>(
+        _ number: UInt32,
+        from table: Table<Key>,
+        limit: Int,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int {
+        try transaction.deleteRange(
+            from: .first(of: number),
+            while: { $0.collection == number },
+            limit: limit,
+            in: table
+        )
+    }
+}

@@ -1,0 +1,181 @@
+/// What the journal says: the smallest changes, in terms of collection numbers and rows. The writer encodes them when it
+/// judges a request, and applies them from these very bytes after the commit; recovery applies the same bytes again.
+/// So what is in memory depends on the journal alone.
+///
+/// Layout, little-endian: code UInt8, collection UInt32, then
+///
+///     1 assign       row 4 | id length 1 | id
+///     2 free         row 4 | count removed float64
+///     3 embedding    row 4 | dimension 2 | float32 x dimension
+///     4 features     row 4 | length 2 | JSON
+///     5 observe      step 8 | count added float64 | rows 4 | row 4 x rows
+///     6 frequencies  step 8 | count added float64 | entries 4 | (row 4 | gap 8 | count 8) x entries   NaN: unchanged
+///     7 sequence     number 8 | name length 1 | name
+///
+/// "Count added" is the exact change of the collection's total, so that replay need not know what the rows held.
+enum Operation {
+    case assign(row: UInt32, id: UnsafeRawBufferPointer)
+    case free(row: UInt32, countRemoved: Double)
+    case embedding(row: UInt32, vector: UnsafeRawBufferPointer)
+    case features(row: UInt32, json: UnsafeRawBufferPointer)
+    case observe(step: Int64, countAdded: Double, rows: UnsafeRawBufferPointer)
+    case frequencies(step: Int64, countAdded: Double, entries: UnsafeRawBufferPointer)
+    case sequence(number: Int64, writer: UnsafeRawBufferPointer)
+
+    static let frequencyEntryByteCount = 20
+
+    enum Code: UInt8 {
+        case assign = 1
+        case free = 2
+        case embedding = 3
+        case features = 4
+        case observe = 5
+        case frequencies = 6
+        case sequence = 7
+    }
+}
+
+/// Encodes the operations of a group.
+struct OperationEncoder {
+    /// The group so far, behind room for the group's header.
+    private(set) var bytes = [UInt8](repeating: 0, count: JournalGroup.headerByteCount)
+
+    var isEmpty: Bool { bytes.count == JournalGroup.headerByteCount }
+    var byteCount: Int { bytes.count }
+
+    mutating func removeAll() {
+        bytes.removeLast(bytes.count - JournalGroup.headerByteCount)
+    }
+
+    mutating func withBytes<R>(_ body: (UnsafeMutableRawBufferPointer) throws -> R) rethrows -> R {
+        try bytes.withUnsafeMutableBytes(body)
+    }
+
+    mutating func assign(collection: UInt32, row: UInt32, id: UnsafeRawBufferPointer) {
+        begin(.assign, collection)
+        integer(row)
+        integer(UInt8(id.count))
+        bytes.append(contentsOf: id)
+    }
+
+    mutating func free(collection: UInt32, row: UInt32, countRemoved: Double) {
+        begin(.free, collection)
+        integer(row)
+        integer(countRemoved.bitPattern)
+    }
+
+    mutating func embedding(collection: UInt32, row: UInt32, vector: [Float]) {
+        begin(.embedding, collection)
+        integer(row)
+        integer(UInt16(vector.count))
+        vector.withUnsafeBytes { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func features(collection: UInt32, row: UInt32, json: [UInt8]) {
+        begin(.features, collection)
+        integer(row)
+        integer(UInt16(json.count))
+        bytes.append(contentsOf: json)
+    }
+
+    mutating func observe(collection: UInt32, step: Int64, countAdded: Double, rows: [UInt32]) {
+        begin(.observe, collection)
+        integer(step)
+        integer(countAdded.bitPattern)
+        integer(UInt32(rows.count))
+        rows.withUnsafeBytes { bytes.append(contentsOf: $0) }
+    }
+
+    mutating func frequencies(
+        collection: UInt32,
+        step: Int64,
+        countAdded: Double,
+        rows: [UInt32],
+        gaps: [Double],
+        counts: [Double]
+    ) {
+        begin(.frequencies, collection)
+        integer(step)
+        integer(countAdded.bitPattern)
+        integer(UInt32(rows.count))
+        for index in rows.indices {
+            integer(rows[index])
+            integer(gaps[index].bitPattern)
+            integer(counts[index].bitPattern)
+        }
+    }
+
+    mutating func sequence(collection: UInt32, _ sequence: WriterSequence) {
+        begin(.sequence, collection)
+        integer(sequence.number)
+        integer(UInt8(sequence.writer.utf8.count))
+        bytes.append(contentsOf: sequence.writer.utf8)
+    }
+
+    private mutating func begin(_ code: Operation.Code, _ collection: UInt32) {
+        bytes.append(code.rawValue)
+        integer(collection)
+    }
+
+    private mutating func integer<T: FixedWidthInteger>(_ value: T) {
+        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+}
+
+/// Reads the operations of a group one after another. The pointers are valid as long as the group's bytes.
+struct OperationReader {
+    private var reader: ByteReader
+
+    /// `group` begins with its header.
+    init(group: UnsafeRawBufferPointer) {
+        reader = ByteReader(UnsafeRawBufferPointer(rebasing: group.dropFirst(JournalGroup.headerByteCount)))
+    }
+
+    /// The next operation, nil at the end. An operation that makes no sense is `corrupt`.
+    mutating func next() throws(StoreError) -> (collection: UInt32, operation: Operation)? {
+        if reader.isAtEnd { return nil }
+        guard let code = reader.integer(UInt8.self).flatMap(Operation.Code.init(rawValue:)),
+            let collection = reader.integer(UInt32.self), let operation = decode(code)
+        else { throw StoreError(.corrupt, "corrupt operation in a group of table 'journal'") }
+        return (collection, operation)
+    }
+
+    private mutating func decode(_ code: Operation.Code) -> Operation? {
+        switch code {
+        case .assign:
+            guard let row = reader.integer(UInt32.self), let length = reader.integer(UInt8.self),
+                let id = reader.bytes(Int(length)), length > 0
+            else { return nil }
+            return .assign(row: row, id: id)
+        case .free:
+            guard let row = reader.integer(UInt32.self), let count = reader.double() else { return nil }
+            return .free(row: row, countRemoved: count)
+        case .embedding:
+            guard let row = reader.integer(UInt32.self), let dimension = reader.integer(UInt16.self),
+                let vector = reader.bytes(Int(dimension) * 4)
+            else { return nil }
+            return .embedding(row: row, vector: vector)
+        case .features:
+            guard let row = reader.integer(UInt32.self), let length = reader.integer(UInt16.self),
+                let json = reader.bytes(Int(length))
+            else { return nil }
+            return .features(row: row, json: json)
+        case .observe:
+            guard let step = reader.integer(Int64.self), let count = reader.double(),
+                let rowCount = reader.integer(UInt32.self), let rows = reader.bytes(Int(rowCount) * 4)
+            else { return nil }
+            return .observe(step: step, countAdded: count, rows: rows)
+        case .frequencies:
+            guard let step = reader.integer(Int64.self), let count = reader.double(),
+                let entryCount = reader.integer(UInt32.self),
+                let entries = reader.bytes(Int(entryCount) * Operation.frequencyEntryByteCount)
+            else { return nil }
+            return .frequencies(step: step, countAdded: count, entries: entries)
+        case .sequence:
+            guard let number = reader.integer(Int64.self), let length = reader.integer(UInt8.self),
+                let writer = reader.bytes(Int(length))
+            else { return nil }
+            return .sequence(number: number, writer: writer)
+        }
+    }
+}

@@ -1,0 +1,225 @@
+import PackedStrings
+import SamplingFrequency
+import VectorIndex
+
+/// What happened to a row in the group under way, in the 32 bits a row that only the writer thread sees.
+///
+/// The bits name the group, so nothing has to be cleared after a commit. After 2^31 groups an old stamp may seem to be
+/// of the present group: for statistics that costs a commit that was not needed; for a freed row it would be wrong,
+/// hence a row that is handed out, and one whose deletion failed, gets `none`.
+enum TouchStamp {
+    static let none: UInt32 = 0
+    /// The row's count or estimate is about to change.
+    static func statistics(_ groupSerial: UInt32) -> UInt32 { groupSerial << 1 }
+    /// The row is about to be freed.
+    static func freed(_ groupSerial: UInt32) -> UInt32 { groupSerial << 1 | 1 }
+}
+
+/// Judging: what a write means, as operations, given all that came before it.
+///
+/// Every function checks first and encodes last, so a write that fails leaves no operation behind. A function that has
+/// to settle does so before it encodes anything: all operations of a write are in one group.
+extension WritePath {
+    func judge(_ write: Write) throws(StoreError) -> WriteOutcome {
+        switch write {
+        case .create(let name, let configuration):
+            try create(name, configuration)
+        case .drop(let name):
+            try drop(name)
+        case .put(let name, let id, let vector, let features):
+            try judgePut(try collection(name), id, vector, features)
+        case .delete(let name, let ids):
+            return .deleted(judgeDelete(try collection(name), ids))
+        case .setFeatures(let name, let id, let json):
+            try judgeFeatures(try collection(name), id, json)
+        case .observe(let name, let step, let sequence, let ids):
+            try judgeObserve(try collection(name), step, sequence, ids)
+        case .setFrequencies(let name, let step, let ids, let gaps, let counts):
+            try judgeFrequencies(try collection(name), step, ids, gaps, counts)
+        }
+        return .done
+    }
+
+    private func collection(_ name: String) throws(StoreError) -> Collection {
+        guard let collection = catalogue[name] else { throw .noCollection(name) }
+        return collection
+    }
+
+    // MARK: - One id
+
+    private func judgePut(
+        _ collection: Collection,
+        _ id: [UInt8],
+        _ vector: [Float],
+        _ features: [UInt8]?
+    ) throws(StoreError) {
+        let dimension = collection.configuration.dimension
+        guard vector.count == dimension else {
+            throw StoreError(.dimension, "got \(vector.count) numbers, expected \(dimension)")
+        }
+        if collection.configuration.metric == .cosine, vector.allSatisfy({ $0 == 0 }) {
+            throw StoreError(.badVector, "got a zero vector, which has no direction; the metric is cosine")
+        }
+        let row = try row(of: id, in: collection)
+        encoder.embedding(collection: collection.number, row: row, vector: vector)
+        if let features { encoder.features(collection: collection.number, row: row, json: features) }
+    }
+
+    private func judgeFeatures(_ collection: Collection, _ id: [UInt8], _ json: [UInt8]) throws(StoreError) {
+        let row = try row(of: id, in: collection)
+        encoder.features(collection: collection.number, row: row, json: json)
+    }
+
+    /// The row of an id; the id gets one if it has none.
+    private func row(of id: [UInt8], in collection: Collection) throws(StoreError) -> UInt32 {
+        var ids = PackedStrings()
+        ids.append(id)
+        return try rows(of: ids, in: collection, settlingIf: { $0 == TouchStamp.freed(groupSerial) })[0]
+    }
+
+    // MARK: - Many ids
+
+    /// The rows of the ids; those that have none get one. Settles first if the stamp of any row is `unsettled`.
+    private func rows(
+        of ids: PackedStrings,
+        in collection: Collection,
+        settlingIf isUnsettled: (UInt32) -> Bool
+    ) throws(StoreError) -> [UInt32] {
+        var found = lookUp(ids, in: collection)
+        let mustSettle = found.contains { row in row.map { isUnsettled(stamp($0, in: collection).pointee) } ?? false }
+        if mustSettle {
+            settle()
+            try checkWritable()
+            found = lookUp(ids, in: collection)
+        }
+        let rowsLeft = Int(Collection.rowCountMax - collection.writer.rowCount) + collection.writer.freeRows.count
+        guard rowsLeft >= ids.count else {
+            throw StoreError(.limit, "got \(ids.count) ids, the collection has room for \(rowsLeft) more rows")
+        }
+        return found.indices.map { index in
+            found[index]
+                ?? ids.withString(index) { id in
+                    let hash = IdentifierTable.Hash(id)
+                    // An id that occurs twice in the line has got its row a moment ago.
+                    if let row = collection.rowByWriter(of: id, hash) { return row }
+                    let row = collection.reserveRow(for: id, hash)
+                    encoder.assign(collection: collection.number, row: row, id: id)
+                    return row
+                }
+        }
+    }
+
+    private func lookUp(_ ids: PackedStrings, in collection: Collection) -> [UInt32?] {
+        ids.withAllBytes { bytes in
+            (0..<ids.count).map { index in
+                let id = UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])
+                return collection.rowByWriter(of: id, IdentifierTable.Hash(id))
+            }
+        }
+    }
+
+    private func stamp(_ row: UInt32, in collection: Collection) -> UnsafeMutablePointer<UInt32> {
+        collection.chunk(of: row).pointee.touched + Collection.index(of: row)
+    }
+
+    private func judgeDelete(_ collection: Collection, _ ids: PackedStrings) -> [Bool] {
+        var found = lookUp(ids, in: collection)
+        // The total loses what the row has counted, so no observation of it may be pending.
+        let isPending = found.contains { row in
+            row.map { stamp($0, in: collection).pointee == TouchStamp.statistics(groupSerial) } ?? false
+        }
+        if isPending {
+            settle()
+            found = lookUp(ids, in: collection)
+        }
+        return found.map { row in
+            guard let row else { return false }
+            let stamp = stamp(row, in: collection)
+            if stamp.pointee == TouchStamp.freed(groupSerial) { return false }
+            stamp.pointee = TouchStamp.freed(groupSerial)
+            let count = collection.chunk(of: row).pointee.statistics[Collection.index(of: row)].count
+            encoder.free(collection: collection.number, row: row, countRemoved: count)
+            return true
+        }
+    }
+
+    // MARK: - Statistics
+
+    private func judgeObserve(
+        _ collection: Collection,
+        _ requestedStep: Int64?,
+        _ sequence: WriterSequence?,
+        _ ids: PackedStrings
+    ) throws(StoreError) {
+        if let sequence {
+            if let last = collection.writer.judgedSequences.lastNumber(of: sequence.writer) {
+                if sequence.number <= last { return }
+            } else if collection.writer.judgedSequences.count >= limits.sequenceWritersMax {
+                throw StoreError(
+                    .limit,
+                    "got writer '\(sequence.writer)', the collection knows \(limits.sequenceWritersMax) already"
+                )
+            }
+        }
+        _ = try step(requestedStep, in: collection)
+        let rows = try rows(of: ids, in: collection, settlingIf: { $0 == TouchStamp.freed(groupSerial) })
+        let step = try step(requestedStep, in: collection)
+        for row in rows { stamp(row, in: collection).pointee = TouchStamp.statistics(groupSerial) }
+        encoder.observe(collection: collection.number, step: step, countAdded: Double(rows.count), rows: rows)
+        collection.writer.judgedLastStep = max(collection.writer.judgedLastStep, step)
+        if let sequence {
+            collection.writer.judgedSequences.note(sequence)
+            encoder.sequence(collection: collection.number, sequence)
+        }
+    }
+
+    private func judgeFrequencies(
+        _ collection: Collection,
+        _ requestedStep: Int64?,
+        _ ids: PackedStrings,
+        _ gaps: [Double],
+        _ counts: [Double]
+    ) throws(StoreError) {
+        _ = try step(requestedStep, in: collection)
+        // The total changes by the difference to what the row has counted, so nothing of it may be pending.
+        let rows = try rows(of: ids, in: collection, settlingIf: { $0 >> 1 == groupSerial & (.max >> 1) })
+        let step = try step(requestedStep, in: collection)
+        var newCounts: [UInt32: Double] = [:]
+        var countAdded = 0.0
+        for (index, row) in rows.enumerated() {
+            stamp(row, in: collection).pointee = TouchStamp.statistics(groupSerial)
+            if counts[index].isNaN { continue }
+            let chunk = collection.chunk(of: row)
+            let old = newCounts[row] ?? chunk.pointee.statistics[Collection.index(of: row)].count
+            countAdded += counts[index] - old
+            newCounts[row] = counts[index]
+        }
+        encoder.frequencies(
+            collection: collection.number,
+            step: step,
+            countAdded: countAdded,
+            rows: rows,
+            gaps: gaps,
+            counts: counts
+        )
+        collection.writer.judgedLastStep = max(collection.writer.judgedLastStep, step)
+    }
+
+    /// The step that is meant: the one given, or the last one plus one. The first ever is 1.
+    private func step(_ requested: Int64?, in collection: Collection) throws(StoreError) -> Int64 {
+        if let requested { return requested }
+        let last = collection.writer.judgedLastStep
+        guard last < .max else {
+            throw StoreError(.limit, "the last step is \(last), there is none after it")
+        }
+        return max(last, 0) + 1
+    }
+}
+
+extension Collection {
+    /// Forgets what writes that did not become durable would have changed.
+    func forgetJudged() {
+        writer.judgedSequences = writer.sequences
+        writer.judgedLastStep = totals.lastStep
+    }
+}

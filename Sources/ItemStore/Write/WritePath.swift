@@ -1,0 +1,280 @@
+import LMDB
+import Logging
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The writer thread: group commit.
+///
+/// It takes all that is queued, judges each write against the state that all earlier writes leave, whether or not those
+/// are durable yet, and encodes what the write means as operations (`WritePath+Judging.swift`). Then it appends the
+/// operations of the group to the journal, commits once, applies the same operations to memory, and only then tells
+/// the outcomes. So an acknowledged write is on disk and visible to everybody, and nobody ever reads what a crash
+/// could take back.
+///
+/// Between groups it does a slice of checkpoint work (`Checkpoint.swift`).
+///
+/// Some writes can't be judged while an earlier one of the same group is pending: an id whose deletion is under way,
+/// counts that an observation is about to change. Those *settle* first: the group so far is committed and applied.
+final class WritePath: @unchecked Sendable {
+    let environment: Environment
+    let tables: Tables
+    let catalogue: Catalogue
+    let limits: StoreLimits
+    let logger: Logger
+    let queue: WriteQueue
+    let status: StoreStatus
+
+    var encoder = OperationEncoder()
+    var checkpoint: Checkpoint
+    var nextGroup: UInt64
+    var nextCollectionNumber: UInt32
+    /// Distinguishes the groups of this process: see `TouchStamp`. Raised after every commit, failed ones too.
+    var groupSerial: UInt32 = 1
+
+    /// Batches whose outcomes are not all told, in the order in which they came.
+    private var openBatches: [OpenBatch] = []
+    /// The writes of the group under way: where their outcomes stand.
+    private var pending: [(batch: Int, write: Int)] = []
+
+    private struct OpenBatch {
+        let batch: WriteBatch
+        var outcomes: [WriteOutcome] = []
+    }
+
+    init(
+        environment: Environment,
+        tables: Tables,
+        recovered: RecoveredState,
+        limits: StoreLimits,
+        status: StoreStatus,
+        logger: Logger
+    ) {
+        self.environment = environment
+        self.tables = tables
+        self.catalogue = recovered.catalogue
+        self.limits = limits
+        self.logger = logger
+        self.status = status
+        queue = WriteQueue(byteCountMax: limits.writeQueueBytesMax)
+        nextGroup = recovered.lastGroup + 1
+        nextCollectionNumber = recovered.nextCollectionNumber
+        checkpoint = Checkpoint(recovered: recovered)
+    }
+
+    // MARK: - The thread
+
+    private var thread: pthread_t?
+
+    func start() {
+        let retained = Unmanaged.passRetained(self)
+        #if canImport(Darwin)
+        var thread: pthread_t?
+        #else
+        var thread = pthread_t()
+        #endif
+        let status = pthread_create(&thread, nil, writerThreadMain, retained.toOpaque())
+        precondition(status == 0, "could not start the writer thread: errno \(status)")
+        self.thread = thread
+    }
+
+    /// Waits until everything queued is committed and the thread has ended. Call once, after `queue.close()`.
+    func join() {
+        guard let thread else { return }
+        pthread_join(thread, nil)
+        self.thread = nil
+    }
+
+    fileprivate func run() {
+        while true {
+            switch queue.take(byteCountMax: limits.groupBytesMax, waitingMilliseconds: idleWaitMilliseconds) {
+            case .batches(let batches):
+                for batch in batches { judge(batch) }
+                commitGroup()
+                checkpointSlice(isIdle: false)
+            case .nothingYet:
+                checkpointSlice(isIdle: true)
+            case .closed:
+                return
+            }
+        }
+    }
+
+    private var idleWaitMilliseconds: Int {
+        checkpoint.hasWorkUnderWay && !checkpoint.isStalled ? 0 : limits.idleCheckpointMilliseconds
+    }
+
+    // MARK: - Judging and outcomes
+
+    private func judge(_ batch: WriteBatch) {
+        openBatches.append(OpenBatch(batch: batch))
+        for write in batch.writes {
+            // An earlier write of this batch may have settled the group and told the batches before it.
+            let outcome: WriteOutcome
+            do throws(StoreError) {
+                try checkWritable()
+                outcome = try judge(write)
+            } catch {
+                outcome = .failed(error)
+            }
+            let position = openBatches.count - 1
+            pending.append((position, openBatches[position].outcomes.count))
+            openBatches[position].outcomes.append(outcome)
+            if encoder.byteCount >= limits.groupBytesMax { commitGroup() }
+        }
+    }
+
+    func checkWritable() throws(StoreError) {
+        if let reason = status.failure { throw StoreError(.readOnly, reason) }
+    }
+
+    /// Commits and applies what is pending, so that the next write is judged against memory alone.
+    func settle() {
+        commitGroup()
+    }
+
+    // MARK: - The group commit
+
+    /// Makes the pending operations durable, applies them, and tells the outcomes of the batches that are complete.
+    private func commitGroup() {
+        if !encoder.isEmpty {
+            do throws(StoreError) {
+                try makeRoomInJournal()
+                try appendToJournal()
+                applyGroup()
+            } catch {
+                abandonGroup(error)
+            }
+            encoder.removeAll()
+            groupSerial &+= 1
+        }
+        pending.removeAll(keepingCapacity: true)
+        tellOutcomes()
+    }
+
+    private func appendToJournal() throws(StoreError) {
+        let group = nextGroup
+        let frameCount: Int
+        do {
+            frameCount = try environment.write { transaction in
+                try encoder.withBytes { bytes in
+                    try JournalGroup.append(bytes, group: group, to: tables.journal, transaction)
+                }
+            }
+        } catch {
+            throw noteFailure(StoreError(error))
+        }
+        nextGroup += 1
+        checkpoint.noteGroup(group, frameCount: frameCount)
+        publishStatus()
+    }
+
+    private func applyGroup() {
+        encoder.withBytes { bytes in
+            var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
+            var current: Collection?
+            do throws(StoreError) {
+                while let (number, operation) = try reader.next() {
+                    if current?.number != number { current = catalogue[number: number] }
+                    // A collection is dropped only after the group before the drop was applied.
+                    current!.apply(operation)
+                }
+            } catch {
+                preconditionFailure("the writer can't read what it has just encoded: \(error)")
+            }
+        }
+    }
+
+    /// The group did not become durable: takes its reservations back and fails its writes.
+    private func abandonGroup(_ error: StoreError) {
+        encoder.withBytes { bytes in
+            var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
+            do throws(StoreError) {
+                while let (number, operation) = try reader.next() {
+                    switch operation {
+                    case .assign(let row, _): catalogue[number: number]!.cancelReservation(of: row)
+                    case .free(let row, _): catalogue[number: number]!.cancelFree(of: row)
+                    default: break
+                    }
+                }
+            } catch {
+                preconditionFailure("the writer can't read what it has just encoded: \(error)")
+            }
+        }
+        for collection in catalogue.all { collection.forgetJudged() }
+        for (batch, write) in pending {
+            if case .failed = openBatches[batch].outcomes[write] { continue }
+            openBatches[batch].outcomes[write] = .failed(error)
+        }
+        logger.error("a group commit failed", metadata: ["error": "\(error)"])
+    }
+
+    private func tellOutcomes() {
+        var told = 0
+        while told < openBatches.count, openBatches[told].outcomes.count == openBatches[told].batch.writes.count {
+            openBatches[told].batch.completion(openBatches[told].outcomes)
+            told += 1
+        }
+        openBatches.removeFirst(told)
+    }
+
+    /// After a failure that storage can't be trusted beyond, no more writes are served.
+    func noteFailure(_ error: StoreError) -> StoreError {
+        if error.code == .readOnly { status.fail(error.message) }
+        return error
+    }
+
+    // MARK: - Catalogue
+
+    /// Creates a collection in a commit of its own.
+    func create(_ name: String, _ configuration: CollectionConfiguration) throws(StoreError) {
+        settle()
+        try checkWritable()
+        guard catalogue[name] == nil else { throw StoreError(.exists, "there is a collection '\(name)' already") }
+        guard catalogue.count < limits.collectionsMax else {
+            throw StoreError(.limit, "there are \(catalogue.count) collections, at most \(limits.collectionsMax) fit")
+        }
+        guard configuration.dimension <= limits.dimensionMax else {
+            throw StoreError(.limit, "got dimension \(configuration.dimension), at most \(limits.dimensionMax)")
+        }
+        let number = nextCollectionNumber
+        do {
+            try environment.write { transaction in
+                let record = CatalogueRecord(name: name, configuration: configuration)
+                try record.write(number: number, in: tables.meta, transaction)
+                try tables.putInteger(number + 1, for: MetaKey(.nextCollection), transaction)
+            }
+        } catch {
+            throw noteFailure(StoreError(error))
+        }
+        nextCollectionNumber += 1
+        catalogue.add(Collection(name: name, number: number, configuration: configuration))
+    }
+
+    /// Drops a collection in a commit of its own; its records are erased in slices later.
+    func drop(_ name: String) throws(StoreError) {
+        settle()
+        try checkWritable()
+        guard let collection = catalogue[name] else { throw .noCollection(name) }
+        do {
+            try environment.write { transaction in
+                _ = try transaction.delete(MetaKey(.collection, number: collection.number), from: tables.meta)
+            }
+        } catch {
+            throw noteFailure(StoreError(error))
+        }
+        catalogue.remove(collection)
+        checkpoint.noteDropped(collection.number)
+    }
+}
+
+private func writerThreadMain(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    let path = Unmanaged<WritePath>.fromOpaque(context!).takeRetainedValue()
+    path.run()
+    return nil
+}

@@ -1,0 +1,211 @@
+import Foundation
+import PackedStrings
+import SamplingFrequency
+import Testing
+import VectorIndex
+
+@testable import ItemStore
+
+/// Random writes against a plain dictionary model, with restarts, row reuse and the checkpoint running throughout.
+@Suite struct ModelTests {
+    /// `LOGQD_TEST_SCALE=full`: 50 seeds of 10,000 operations. Otherwise a quick run.
+    static let isFull = ProcessInfo.processInfo.environment["LOGQD_TEST_SCALE"] == "full"
+    static let seeds: [UInt64] = Array(1...(isFull ? 50 : 4))
+    static let operationCount = isFull ? 10_000 : 2_000
+
+    @Test(arguments: seeds)
+    func randomWritesMatchTheModel(seed: UInt64) throws {
+        print("seed \(seed)")
+        var run = try ModelRun(seed: seed)
+        try run.run(operationCount: Self.operationCount)
+        #expect(run.checkpointPassCount > 0, "no checkpoint pass has run, so the test has not tested it")
+    }
+}
+
+private struct ModelRun {
+    private var random: SeededGenerator
+    private let fixture: StoreFixture
+    private var model = StoreModel()
+    private let seed: UInt64
+    private(set) var checkpointPassCount = 0
+
+    private static let names = ["a", "wide", "cosine"]
+    private static let ids: [[UInt8]] = (0..<60).map { number in
+        number % 7 == 0 ? [UInt8](repeating: UInt8(number + 1), count: number + 20) : Array("id-\(number)".utf8)
+    }
+
+    init(seed: UInt64) throws {
+        self.seed = seed
+        random = SeededGenerator(seed: seed)
+        var limits = StoreLimits()
+        // Small, so that groups are cut within batches and checkpoint passes run all the time, a few records a slice.
+        limits.groupBytesMax = [64, 2_000, 1 << 20].randomElement(using: &random)!
+        limits.checkpointAtJournalBytes = 40_000
+        limits.journalBytesMax = 400_000
+        limits.checkpointSliceBytes = 1_500
+        limits.idleCheckpointMilliseconds = Int.random(in: 1...50, using: &random)
+        limits.sequenceWritersMax = 100
+        fixture = try StoreFixture(limits: limits)
+    }
+
+    mutating func run(operationCount: Int) throws {
+        var done = 0
+        while done < operationCount {
+            let writes = (0..<Int.random(in: 1...30, using: &random)).map { _ in randomWrite() }
+            let outcomes = try fixture.apply(writes)
+            for (write, outcome) in zip(writes, outcomes) {
+                let expected = model.apply(write)
+                #expect(simplified(outcome) == expected, "seed \(seed), after \(done) operations: \(write)")
+            }
+            done += writes.count
+            if Int.random(in: 0..<20, using: &random) == 0 { try compare(done) }
+            if Int.random(in: 0..<30, using: &random) == 0 {
+                checkpointPassCount += fixture.store.statistics().checkpointPassCount
+                try fixture.restart(checkpointing: Bool.random(using: &random))
+                try compare(done)
+            }
+        }
+        checkpointPassCount += fixture.store.statistics().checkpointPassCount
+        try fixture.restart(checkpointing: false)
+        try compare(done)
+    }
+
+    private func simplified(_ outcome: WriteOutcome) -> StoreModel.Expected {
+        switch outcome {
+        case .done: .done
+        case .deleted(let flags): .deleted(flags)
+        case .failed(let error): .failed(error.code)
+        }
+    }
+
+    // MARK: - Writes
+
+    private mutating func randomWrite() -> Write {
+        let name = Self.names.randomElement(using: &random)!
+        guard let configuration = model.collections[name]?.configuration ?? Optional(defaultConfiguration(name)) else {
+            preconditionFailure()
+        }
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<3: return .create(name: name, defaultConfiguration(name))
+        case 3:
+            return Int.random(in: 0..<8, using: &random) == 0 ? .drop(name: name) : .create(name: name, configuration)
+        case 4..<45:
+            let isWrong = Int.random(in: 0..<30, using: &random) == 0
+            let vector = (0..<configuration.dimension + (isWrong ? 1 : 0)).map { _ in
+                Float.random(in: -1...1, using: &random)
+            }
+            let isZero = Int.random(in: 0..<40, using: &random) == 0
+            return .put(
+                collection: name,
+                id: randomID(),
+                vector: isZero ? vector.map { _ in 0 } : vector,
+                features: Bool.random(using: &random) ? randomJSON() : nil
+            )
+        case 45..<60: return .delete(collection: name, ids: randomIDs(1...3))
+        case 60..<70: return .setFeatures(collection: name, id: randomID(), json: randomJSON())
+        case 70..<90:
+            let sequence = WriterSequence(
+                writer: "worker-\(Int.random(in: 0..<40, using: &random))",
+                number: Int64.random(in: 1...50, using: &random)
+            )
+            return .observe(
+                collection: name,
+                step: randomStep(),
+                sequence: Bool.random(using: &random) ? sequence : nil,
+                ids: randomIDs(1...20)
+            )
+        default:
+            let ids = randomIDs(1...10)
+            return .setFrequencies(
+                collection: name,
+                step: randomStep(),
+                ids: ids,
+                gaps: (0..<ids.count).map { _ in
+                    Bool.random(using: &random) ? .nan : Double.random(in: 0.5...1_000, using: &random)
+                },
+                counts: (0..<ids.count).map { _ in
+                    Bool.random(using: &random) ? .nan : Double(Int.random(in: 0...1_000, using: &random))
+                }
+            )
+        }
+    }
+
+    private func defaultConfiguration(_ name: String) -> CollectionConfiguration {
+        switch name {
+        case "wide": CollectionConfiguration(dimension: 2_100, metric: .l2, alpha: 0.05)
+        case "cosine": CollectionConfiguration(dimension: 3, metric: .cosine, alpha: 0.3)
+        default: CollectionConfiguration(dimension: 4)
+        }
+    }
+
+    private mutating func randomID() -> [UInt8] {
+        Self.ids.randomElement(using: &random)!
+    }
+
+    private mutating func randomIDs(_ count: ClosedRange<Int>) -> PackedStrings {
+        PackedStrings((0..<Int.random(in: count, using: &random)).map { _ in randomID() })
+    }
+
+    private mutating func randomJSON() -> [UInt8] {
+        Array(
+            #"{"n":\#(Int.random(in: 0..<1_000_000, using: &random)),"s":"\#(String(repeating: "x", count: Int.random(in: 0..<300, using: &random)))"}"#
+                .utf8
+        )
+    }
+
+    private mutating func randomStep() -> Int64? {
+        Bool.random(using: &random) ? nil : Int64.random(in: 0..<3_000, using: &random)
+    }
+
+    // MARK: - Comparison
+
+    private func compare(_ done: Int) throws {
+        let context = Comment(rawValue: "seed \(seed), after \(done) operations")
+        #expect(fixture.store.collections().map(\.name) == model.collections.keys.sorted(), context)
+        let ids = PackedStrings(Self.ids)
+        let all = 0..<ids.count
+        for (name, expected) in model.collections {
+            let collection = try #require(fixture.store.collection(named: name), context)
+            #expect(collection.itemCount == expected.embeddedCount, context)
+            #expect(collection.idCount == expected.items.count, context)
+
+            let embeddings = collection.embeddings(of: ids, all)
+            #expect(embeddings.isPresent == Self.ids.map { expected.items[$0]?.vector != nil }, context)
+            #expect(embeddings.values == Self.ids.flatMap { expected.items[$0]?.vector ?? [] }, context)
+
+            let features = collection.features(of: ids, all)
+            #expect(features.isPresent == Self.ids.map { expected.items[$0]?.features != nil }, context)
+            #expect(
+                StoreModel.strings(features.json) == Self.ids.map { expected.items[$0]?.features ?? [] },
+                context
+            )
+
+            #expect(collection.frequencies(of: ids, all) == Self.ids.map { expected.estimate($0) }, context)
+            try compareRanking(collection, expected, context)
+        }
+    }
+
+    private func compareRanking(
+        _ collection: Collection,
+        _ expected: StoreModel.ModelCollection,
+        _ context: Comment
+    ) throws {
+        let embedded = expected.items.filter { $0.value.vector != nil }
+        let scanned = collection.scan(after: nil, limit: 1_000)
+        #expect(Set(StoreModel.strings(scanned.ids)) == Set(embedded.keys), context)
+        #expect(scanned.rows == scanned.rows.sorted() && Set(scanned.rows).count == embedded.count, context)
+
+        let query = QueryVector(
+            (0..<expected.configuration.dimension).map { Float($0 % 5) - 1.5 },
+            metric: expected.configuration.metric
+        )
+        let answer = collection.topK(TopKQuery(vector: query, k: 10, columns: [.vector, .features]))
+        let best = embedded.map { (id: $0.key, score: query.score($0.value.vector!)) }
+            .sorted { $0.score != $1.score ? $0.score > $1.score : $0.id.lexicographicallyPrecedes($1.id) }
+            .prefix(10)
+        #expect(StoreModel.strings(answer.ids) == best.map(\.id), context)
+        #expect(answer.scores == best.map(\.score), context)
+        #expect(answer.vectors == best.flatMap { embedded[$0.id]!.vector! }, context)
+        #expect(StoreModel.strings(answer.features.json) == best.map { embedded[$0.id]!.features ?? [] }, context)
+    }
+}

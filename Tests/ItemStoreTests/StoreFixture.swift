@@ -1,0 +1,94 @@
+import Foundation
+import Logging
+import PackedStrings
+import Synchronization
+import Testing
+
+@testable import ItemStore
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#endif
+
+/// A directory of its own for a test, removed when the test lets it go.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() {
+        path = NSTemporaryDirectory() + "logqd-store-" + UUID().uuidString
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+    }
+}
+
+/// A store on a real LMDB environment in a temporary directory, asked one batch at a time.
+final class StoreFixture {
+    let directory = TemporaryDirectory()
+    var limits: StoreLimits
+    private var openStore: ItemStore?
+
+    var store: ItemStore { openStore! }
+
+    init(limits: StoreLimits = StoreLimits()) throws {
+        self.limits = limits
+        openStore = try Self.open(directory, limits)
+    }
+
+    private static func open(_ directory: TemporaryDirectory, _ limits: StoreLimits) throws -> ItemStore {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        return try ItemStore.open(StoreConfiguration(directory: directory.path, limits: limits), logger: logger)
+    }
+
+    deinit {
+        openStore?.close(checkpointing: false)
+    }
+
+    /// Closes the store and opens it again, with or without a checkpoint in between.
+    func restart(checkpointing: Bool) throws {
+        store.close(checkpointing: checkpointing)
+        // The directory is let go with the last reference.
+        openStore = nil
+        openStore = try Self.open(directory, limits)
+    }
+
+    /// Submits the writes as one batch and waits for its outcomes.
+    @discardableResult
+    func apply(_ writes: [Write]) throws -> [WriteOutcome] {
+        try store.apply(writes)
+    }
+}
+
+extension ItemStore {
+    /// Submits the writes as one batch and waits for its outcomes.
+    func apply(_ writes: [Write]) throws -> [WriteOutcome] {
+        let outcomes = Mutex<[WriteOutcome]>([])
+        let done = DispatchSemaphore(value: 0)
+        try submit(
+            WriteBatch(writes) { result in
+                outcomes.withLock { $0 = result }
+                done.signal()
+            }
+        )
+        try #require(done.wait(timeout: .now() + 60) == .success, "the store has not answered within a minute")
+        return outcomes.withLock { $0 }
+    }
+}
+
+/// xorshift64*: the same numbers on every platform.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) {
+        state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+    }
+
+    mutating func next() -> UInt64 {
+        state ^= state >> 12
+        state ^= state << 25
+        state ^= state >> 27
+        return state &* 0x2545_F491_4F6C_DD1D
+    }
+}

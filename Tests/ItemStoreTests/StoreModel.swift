@@ -1,0 +1,126 @@
+import PackedStrings
+import SamplingFrequency
+import VectorIndex
+
+@testable import ItemStore
+
+/// What the store should hold, as plain dictionaries and the rules written out once more.
+struct StoreModel {
+    struct Item: Equatable {
+        var vector: [Float]?
+        var features: [UInt8]?
+        var record = FrequencyRecord.unseen
+    }
+
+    struct ModelCollection {
+        var configuration: CollectionConfiguration
+        var items: [[UInt8]: Item] = [:]
+        var firstStep: Int64 = -1
+        var lastStep: Int64 = -1
+        var count = 0.0
+        var sequences: [String: Int64] = [:]
+
+        var embeddedCount: Int { items.values.count { $0.vector != nil } }
+
+        mutating func note(_ step: Int64) {
+            firstStep = firstStep < 0 ? step : min(firstStep, step)
+            lastStep = max(lastStep, step)
+        }
+
+        func estimate(_ id: [UInt8]) -> FrequencyEstimate {
+            SamplingFrequency.estimate(
+                items[id]?.record ?? .unseen,
+                totals: FrequencyTotals(firstStep: firstStep, lastStep: lastStep, count: count),
+                liveItems: embeddedCount
+            )
+        }
+    }
+
+    var collections: [String: ModelCollection] = [:]
+
+    /// Applies the write and says what the store should answer: nil for done, or the code of its error.
+    enum Expected: Equatable {
+        case done
+        case deleted([Bool])
+        case failed(StoreError.Code)
+    }
+
+    mutating func apply(_ write: Write) -> Expected {
+        switch write {
+        case .create(let name, let configuration):
+            if collections[name] != nil { return .failed(.exists) }
+            collections[name] = ModelCollection(configuration: configuration)
+            return .done
+        case .drop(let name):
+            return collections.removeValue(forKey: name) == nil ? .failed(.noCollection) : .done
+        case .put(let name, _, _, _), .delete(let name, _), .setFeatures(let name, _, _),
+            .observe(let name, _, _, _), .setFrequencies(let name, _, _, _, _):
+            guard var collection = collections[name] else { return .failed(.noCollection) }
+            defer { collections[name] = collection }
+            return Self.apply(write, to: &collection)
+        }
+    }
+
+    private static func apply(_ write: Write, to collection: inout ModelCollection) -> Expected {
+        switch write {
+        case .create, .drop: preconditionFailure()
+        case .put(_, let id, let vector, let features):
+            if vector.count != collection.configuration.dimension { return .failed(.dimension) }
+            if collection.configuration.metric == .cosine, vector.allSatisfy({ $0 == 0 }) { return .failed(.badVector) }
+            collection.items[id, default: Item()].vector = vector
+            if let features { collection.items[id]!.features = features }
+        case .delete(_, let ids):
+            return .deleted(
+                strings(ids).map { id in
+                    guard let item = collection.items.removeValue(forKey: id) else { return false }
+                    collection.count = max(0, collection.count - item.record.count)
+                    return true
+                }
+            )
+        case .setFeatures(_, let id, let json):
+            collection.items[id, default: Item()].features = json
+        case .observe(_, let step, let sequence, let ids):
+            if let sequence, let last = collection.sequences[sequence.writer], sequence.number <= last { return .done }
+            let step = step ?? max(collection.lastStep, 0) + 1
+            if let sequence { collection.sequences[sequence.writer] = sequence.number }
+            collection.note(step)
+            for id in strings(ids) {
+                hit(&collection.items[id, default: Item()].record, step, collection.configuration.alpha)
+                collection.count += 1
+            }
+        case .setFrequencies(_, let step, let ids, let gaps, let counts):
+            let step = step ?? max(collection.lastStep, 0) + 1
+            collection.note(step)
+            for (index, id) in strings(ids).enumerated() {
+                var record = collection.items[id, default: Item()].record
+                record.lastStep = max(record.lastStep, step)
+                if !gaps[index].isNaN {
+                    record.gap = gaps[index]
+                    record.gapCount = max(record.gapCount, UInt32((1 / collection.configuration.alpha).rounded(.up)))
+                }
+                if !counts[index].isNaN {
+                    collection.count += counts[index] - record.count
+                    record.count = counts[index]
+                }
+                collection.items[id, default: Item()].record = record
+            }
+        }
+        return .done
+    }
+
+    private static func hit(_ record: inout FrequencyRecord, _ step: Int64, _ alpha: Double) {
+        record.count += 1
+        if record.lastStep < 0 {
+            record.lastStep = step
+        } else if step > record.lastStep {
+            record.gapCount += 1
+            let weight = max(alpha, 1 / Double(record.gapCount))
+            record.gap = (1 - weight) * record.gap + weight * Double(step - record.lastStep)
+            record.lastStep = step
+        }
+    }
+
+    static func strings(_ packed: PackedStrings) -> [[UInt8]] {
+        (0..<packed.count).map { Array(packed[$0]) }
+    }
+}
