@@ -81,6 +81,13 @@ package struct RequestWriter: Sendable {
         values.withUnsafeBufferPointer { vector($0) }
     }
 
+    /// JSON, which ends the line: checked and minified here, since a line break in it would be taken for the line's end.
+    package mutating func json(_ text: UnsafeRawBufferPointer) throws(WireError) {
+        let minified = try JSONText.minifiedObject(text)
+        buffer.writeInteger(UInt8(ascii: " "))
+        buffer.writeBytes(minified)
+    }
+
     /// `name=value`, for a value that needs no encoding.
     package mutating func option(_ name: StaticString, _ value: some StringProtocol) {
         beginOption(name)

@@ -29,7 +29,7 @@ package enum VectorText {
             throw WireError(.badVector, "got \(quoted(word)), expected ] at its end")
         }
         let body = UnsafeRawBufferPointer(rebasing: word[1..<(word.count - 1)])
-        if body.isEmpty { return [] }
+        if body.isEmpty { throw WireError(.badVector, "got [], expected at least one number") }
         var count = 1
         for byte in body where byte == UInt8(ascii: ",") { count += 1 }
         // Where the first bad number begins; the message is made outside the loop.
@@ -82,7 +82,7 @@ package enum VectorText {
         guard let byteCount = Base64.decodedCount(text) else {
             throw WireError(.badVector, "got \(text.count) characters of base64, expected a multiple of 4, padded")
         }
-        guard byteCount % 4 == 0 else {
+        guard byteCount % 4 == 0, byteCount > 0 else {
             throw WireError(.badVector, "got \(byteCount) bytes of base64, expected 4 for each number")
         }
         var isBase64 = true

@@ -35,13 +35,22 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
     package var description: String { "\(code.rawValue) \(message)" }
 }
 
-/// Quotes bytes that a client sent, for a message: printable, and never long.
-func quoted(_ bytes: UnsafeRawBufferPointer) -> String {
+/// Quotes bytes that a client sent, for a message: cut short, and percent-encoded as replies encode ids, so that no byte
+/// of a request can break the line of its reply.
+package func quoted(_ bytes: UnsafeRawBufferPointer) -> String {
     let shownBytesMax = 40
-    let text = String(decoding: bytes.prefix(shownBytesMax), as: UTF8.self)
-    var printable = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars {
-        printable.append(scalar.value < 0x20 || scalar.value == 0x7F ? "?" : scalar)
+    let shown = UnsafeRawBufferPointer(rebasing: bytes.prefix(shownBytesMax))
+    let text = String(unsafeUninitializedCapacity: IDText.textBytesMax(shown.count)) { room in
+        guard let start = room.baseAddress else { return 0 }
+        var cursor = TextCursor(next: start)
+        cursor.id(shown)
+        return cursor.next - start
     }
-    return "'\(String(printable))'" + (bytes.count > shownBytesMax ? "..." : "")
+    return "'\(text)'" + (bytes.count > shownBytesMax ? "..." : "")
+}
+
+/// `quoted(_:)` for a text.
+package func quoted(_ text: String) -> String {
+    var text = text
+    return text.withUTF8 { quoted(UnsafeRawBufferPointer($0)) }
 }

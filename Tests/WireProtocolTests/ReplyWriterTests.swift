@@ -1,0 +1,95 @@
+import NIOCore
+import PackedStrings
+import Testing
+
+@testable import WireProtocol
+
+struct ReplyWriterTests {
+    private func text(_ reply: Reply, _ format: VectorText.Format = .text) -> String {
+        var writer = ReplyWriter()
+        writer.vectorFormat = format
+        var buffer = ByteBuffer()
+        writer.write(reply, into: &buffer)
+        return String(buffer: buffer)
+    }
+
+    private func strings(_ texts: String...) -> PackedStrings {
+        PackedStrings(texts.map { Array($0.utf8) })
+    }
+
+    @Test func writesHeaders() {
+        #expect(text(.done) == "OK 0\n")
+        #expect(text(.failure(WireError(.badID, "got x"))) == "ERR BADID got x\n")
+        #expect(text(.failure(WireError(.full, "two\nlines\u{0}"))) == "ERR FULL two?lines?\n")
+    }
+
+    @Test func writesEveryKindOfColumn() {
+        let ids = strings("skipped", "a b", "é")
+        let block = RowBlock(
+            count: 2,
+            [
+                Column(.ids(ids, from: 1)),
+                Column(.numbers([0.5, .nan]), label: "q"),
+                Column(.integers([7, -1]), label: "last"),
+                Column(.flags([true, false])),
+                Column(.choices([1, 0], among: ["seen", "once"]), label: "state"),
+                Column(.vectors([1, 2], dimension: 2, isPresent: [false, true])),
+                Column(.texts(["x", "y"])),
+                Column(.json(strings("{\"a\":1}", ""), isPresent: [true, false])),
+            ]
+        )
+        #expect(
+            text(.rows(block)) == """
+                OK 2
+                a%20b q=0.5 last=7 1 state=once - x {"a":1}
+                é q=- last=- 0 state=seen [1,2] y -
+
+                """
+        )
+        let vectors = RowBlock(count: 2, [Column(.vectors([1, 2], dimension: 1))])
+        #expect(text(.rows(vectors), .base64) == "OK 2\nf32:AACAPw==\nf32:AAAAQA==\n")
+    }
+
+    @Test func rowsMayBeWrittenInSlices() {
+        let ids = strings("a", "b", "c")
+        var buffer = ByteBuffer()
+        let writer = ReplyWriter()
+        writer.beginRows(count: 3, into: &buffer)
+        writer.write(RowBlock(count: 2, [Column(.ids(ids))]), into: &buffer)
+        writer.write(RowBlock(count: 1, [Column(.ids(ids, from: 2))]), into: &buffer)
+        #expect(String(buffer: buffer) == text(.rows(RowBlock(count: 3, [Column(.ids(ids))]))))
+    }
+
+    /// What the server writes, the client reads.
+    @Test func repliesReadBack() throws {
+        var random = SeededGenerator()
+        for _ in 0..<200 {
+            let count = Int.random(in: 0...20, using: &random)
+            let ids = PackedStrings(
+                (0..<count).map { _ in
+                    (0..<Int.random(in: 1...20, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+                }
+            )
+            let numbers = (0..<count).map { _ in Double.random(in: -1...1, using: &random) }
+            var decoder = ReplyDecoder(replyBytesMax: 1 << 20)
+            var buffer = ByteBuffer()
+            let block = RowBlock(count: count, [Column(.ids(ids)), Column(.numbers(numbers))])
+            ReplyWriter().write(.rows(block), into: &buffer)
+            decoder.append(buffer)
+            guard case .rows(let rows)? = try decoder.next() else {
+                Issue.record("expected rows")
+                continue
+            }
+            var idsRead = PackedStrings()
+            var numbersRead: [Double] = []
+            try rows.read { reader throws(WireError) in
+                while var row = reader.next() {
+                    try IDText.decode(row.nextWord()!, into: &idsRead)
+                    numbersRead.append(NumberText.double(row.nextWord()!)!)
+                }
+            }
+            #expect(idsRead == ids)
+            #expect(numbersRead == numbers)
+        }
+    }
+}

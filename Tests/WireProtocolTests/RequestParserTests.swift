@@ -1,0 +1,190 @@
+import NIOCore
+import PackedStrings
+import Testing
+
+@testable import WireProtocol
+
+struct RequestParserTests {
+    private func parse(_ line: String, idsMax: Int = 16_384) throws(WireError) -> Request {
+        let parser = TestVerbs.parser(idsMax: idsMax)
+        return try line.withBytes { bytes throws(WireError) in try parser.parse(bytes) }
+    }
+
+    private func strings(_ texts: String...) -> PackedStrings {
+        PackedStrings(texts.map { Array($0.utf8) })
+    }
+
+    @Test func readsEveryKindOfArgument() throws {
+        let put = try parse("put shop caf%C3%A9 [1,2] { \"a\": 1 }")
+        #expect(TestVerbs.syntaxes[put.verb].name == "PUT")
+        #expect(put.collection == "shop")
+        #expect(put.ids == strings("café"))
+        #expect(put.vector == [1, 2])
+        #expect(put.json == Array("{\"a\":1}".utf8))
+        #expect(try parse("PUT shop a f32:AACAPwAAAEA=").vector == [1, 2])
+        #expect(try parse("PUT shop a [1]").json == nil)
+        #expect(try parse("GET shop a b%20c é").ids == strings("a", "b c", "é"))
+        #expect(try parse("OBSERVE shop 7 a a").step == 7)
+        #expect(try parse("OBSERVE shop - a").step == nil)
+        #expect(try parse("OBSERVE shop 9223372036854775807 a").step == .max)
+        #expect(try parse("HELP").word == nil)
+        #expect(try parse("HELP put").word == "put")
+        #expect(try parse("TOPK shop 10000 [1]").k == 10_000)
+        let score = try parse("SCORE shop [1,2] a b")
+        #expect(score.vector == [1, 2])
+        #expect(score.ids == strings("a", "b"))
+    }
+
+    @Test func readsEveryKindOfOption() throws {
+        let create = try parse("CREATE c dim=4096 METRIC=l2 alpha=1e-2")
+        #expect(create.integer(.dim) == 4_096)
+        #expect(create.choice(.metric) == 1)
+        #expect(create.number(.alpha) == 0.01)
+        let topk = try parse("TOPK c 3 with=features,vector except=a%2Cb,c like=d")
+        #expect(topk.choices(.with) == 0b101)
+        #expect(topk.strings(.except) == strings("a,b", "c"))
+        #expect(topk.strings(.like) == strings("d"))
+        #expect(topk.vector == nil)
+        let observe = try parse("OBSERVE c 1 seq=worker-1_X:9223372036854775807 a")
+        let sequence = try #require(observe.writerSequence(.seq))
+        #expect(sequence.writer == "worker-1_X")
+        #expect(sequence.number == .max)
+        #expect(try parse("FGET c fields=a,b%20c,%c3%a9 x").strings(.fields) == strings("a", "b c", "é"))
+        #expect(try parse("HELLO 1").choice(.vectors) == nil)
+        #expect(try parse("HELLO 1 vectors=f32").choice(.vectors) == 1)
+    }
+
+    @Test func readsEstimates() throws {
+        let request = try parse("FREQSET c - a 2.5 9 b - 0 c 1e3 -")
+        #expect(request.ids == strings("a", "b", "c"))
+        #expect(request.gaps.map(\.description) == ["2.5", "nan", "1000.0"])
+        #expect(request.counts.map(\.description) == ["9.0", "0.0", "nan"])
+    }
+
+    @Test(
+        arguments: [
+            // Spaces and controls.
+            ("", .badRequest), (" ", .badRequest), (" PING", .badRequest), ("PING ", .badRequest),
+            ("GET  c a", .badRequest),
+            ("GET c a ", .badRequest), ("GET c a  b", .badRequest), ("GET c a\tb", .badRequest),
+            ("GET c a\u{0}", .badRequest),
+            ("GET c a\u{7F}b", .badRequest), ("GET c a\rb", .badRequest), ("\u{0}", .badRequest),
+            ("PUT c a [1] ", .badRequest),
+            ("PUT c a [1]  {}", .badRequest), ("FSET c a {\"a\":\"\u{0}\"}", .badRequest),
+            // Verbs and arity.
+            ("NOPE", .unknown), ("PINGPINGPINGPINGPING", .unknown), ("PIN", .unknown), ("PING x", .badRequest),
+            ("PING a=b", .badRequest), ("GET", .badRequest), ("GET c", .badRequest), ("PUT c a", .badRequest),
+            ("FSET c a", .badRequest), ("HELP a b", .badRequest), ("SCORE c [1]", .badRequest),
+            ("TOPK c 3", .badRequest),
+            ("TOPK c", .badRequest), ("FREQSET c 1 a 2", .badRequest), ("FREQSET c 1 a 2 3 b", .badRequest),
+            ("FREQSET c 1", .badRequest), ("TOPK c 3 [1] [2]", .badRequest), ("TOPK c 3 like=a [1]", .badRequest),
+            ("TOPK c 3 [1] like=a", .badRequest), ("HELLO", .badRequest), ("HELLO 2", .badRequest),
+            ("HELLO x", .badRequest),
+            // Names, steps, k.
+            ("GET c.d a", .badRequest), ("GET é a", .badRequest), ("OBSERVE c x a", .badRequest),
+            ("OBSERVE c -1 a", .badRequest),
+            ("OBSERVE c 9223372036854775808 a", .badRequest), ("TOPK c 0 [1]", .badRequest),
+            ("TOPK c -1 [1]", .badRequest),
+            ("TOPK c 1.5 [1]", .badRequest), ("TOPK c 10001 [1]", .limit), ("TOPK c 9223372036854775808 [1]", .limit),
+            ("TOPK c 99999999999999999999999 [1]", .limit),
+            // Options.
+            ("CREATE c", .badRequest), ("CREATE c metric=l2", .badRequest), ("CREATE c 64", .badRequest),
+            ("CREATE c dim=0", .badRequest), ("CREATE c dim=x", .badRequest), ("CREATE c dim=", .badRequest),
+            ("CREATE c dim=4097", .limit), ("CREATE c dim=4 dim=4", .badRequest), ("CREATE c dim=4 DIM=4", .badRequest),
+            ("CREATE c dim=4 nope=1", .badRequest), ("CREATE c dim=4 metric=L2", .badRequest),
+            ("CREATE c dim=4 alpha=0", .badRequest), ("CREATE c dim=4 alpha=1.5", .badRequest),
+            ("CREATE c dim=4 alpha=nan", .badRequest), ("CREATE c dim=4 alpha=1e400", .badRequest),
+            ("GET c a=b c", .badRequest), ("TOPK c 3 with=nope [1]", .badRequest),
+            ("TOPK c 3 with=logq,logq [1]", .badRequest),
+            ("TOPK c 3 with= [1]", .badRequest), ("SCAN c limit=0", .badRequest), ("SCAN c limit=16385", .limit),
+            ("SCAN c after=4294967296", .badRequest), ("SCAN c after=-1", .badRequest),
+            ("OBSERVE c 1 seq=w a", .badRequest),
+            ("OBSERVE c 1 seq=w:0 a", .badRequest), ("OBSERVE c 1 seq=:1 a", .badRequest),
+            ("OBSERVE c 1 seq=a.b:1 a", .badRequest),
+            ("OBSERVE c 1 seq=w:9223372036854775808 a", .badRequest), ("FGET c fields= a", .badRequest),
+            ("FGET c fields=%zz a", .badRequest),
+            // Ids.
+            ("GET c a b=c", .badID), ("GET c a,b", .badID), ("GET c %", .badID), ("GET c a%2", .badID),
+            ("GET c %gg", .badID),
+            ("PUT c a,b [1]", .badID), ("TOPK c 3 except=a,,b [1]", .badID), ("TOPK c 3 except= [1]", .badID),
+            ("TOPK c 3 like= ", .badID), ("FREQSET c 1 a=b 1 1", .badRequest), ("FREQSET c 1 a 1 1 b=c 1 1", .badID),
+            // Vectors and estimates.
+            ("PUT c a [nan]", .badVector), ("PUT c a 1,2", .badVector), ("TOPK c 3 x", .badVector),
+            ("PUT c a f32:AA", .badVector),
+            ("FREQSET c 1 a 0 1", .badRequest), ("FREQSET c 1 a -1 1", .badRequest),
+            ("FREQSET c 1 a inf 1", .badRequest),
+            ("FREQSET c 1 a 1 -1", .badRequest), ("FREQSET c 1 a 1 9007199254740993e1", .badRequest),
+            // JSON.
+            ("FSET c a []", .badRequest), ("FSET c a {\"a\":1,\"a\":1}", .badRequest), ("PUT c a [1] x", .badRequest),
+        ] as [(String, WireErrorCode)]
+    )
+    func refuses(line: String, code: WireErrorCode) {
+        #expect { try parse(line) } throws: { error in
+            let error = error as? WireError
+            #expect(error?.message.utf8.contains { $0 < 0x20 || $0 == 0x7F } == false)
+            return error?.code == code
+        }
+    }
+
+    @Test func boundsIDs() throws {
+        #expect(try parse("GET c a b c", idsMax: 3).ids.count == 3)
+        #expect(try parse("TOPK c 1 except=a,b like=c", idsMax: 3).strings(.except)?.count == 2)
+        for line in ["GET c a b c d", "TOPK c 1 except=a,b,c,d [1]", "FREQSET c 1 a 1 1 b 1 1 c 1 1 d 1 1"] {
+            #expect { try parse(line, idsMax: 3) } throws: { ($0 as? WireError)?.code == .limit }
+        }
+        let long = String(repeating: "x", count: 256)
+        #expect { try parse("GET c a \(long)") } throws: { ($0 as? WireError)?.code == .badID }
+        #expect { try parse("GET c \(long) a") } throws: { ($0 as? WireError)?.code == .badID }
+    }
+
+    @Test(arguments: [
+        ("GET c", "got 1 word after GET, expected GET c id..."),
+        ("CREATE c dim=4 nope=1", "got option 'nope', expected dim= metric= alpha="),
+        ("GET c a  b", "got two spaces at byte 8 of the line, expected one space between words"),
+        ("GET c a ", "got a trailing space at byte 8 of the line, expected one space between words"),
+        (" GET", "got a leading space at byte 1 of the line, expected one space between words"),
+        ("GET c a\tb", "got control byte 0x09 at byte 8 of the line"),
+        ("HELLO 2", "got protocol 2, expected 1"), ("PING x", "got 'x' too many, expected PING"),
+        ("TOPK c 9223372036854775808 [1]", "got k 9223372036854775808, expected at most 10000"),
+        ("GET c a b=c", "got id 'b%3Dc' with a raw byte that is written %3D (options stand before the ids)"),
+    ])
+    func saysWhatWasGotAndExpected(line: String, message: String) {
+        #expect { try parse(line) } throws: { ($0 as? WireError)?.message == message }
+    }
+
+    @Test func usageComesFromTheSyntax() {
+        let usages = TestVerbs.syntaxes.map(\.usage)
+        #expect(usages.contains("CREATE c dim=n [metric=dot|l2] [alpha=x]"))
+        #expect(usages.contains("TOPK c k [except=id,...] [with=vector,logq,features] vector|like=id"))
+        #expect(usages.contains("PUT c id vector [json]"))
+        #expect(usages.contains("HELLO 1 [vectors=text|f32]"))
+    }
+
+    /// The fast path for lists and the word-by-word path agree on every list.
+    @Test func bothWaysToReadIDsAgree() {
+        var random = SeededGenerator()
+        let alphabet = Array("aZ9 %=,-é\u{1}4f".utf8)
+        for _ in 0..<20_000 {
+            let line = (0..<Int.random(in: 1...30, using: &random)).map { _ in alphabet.randomElement(using: &random)! }
+            let wordByWord = line.withBytes { bytes in
+                Result { () throws(WireError) -> PackedStrings in
+                    var ids = PackedStrings()
+                    var reader = WordReader(bytes)
+                    while let word = try reader.next() { try IDText.decode(word.bytes, into: &ids) }
+                    return ids
+                }
+            }
+            let list = line.withBytes { bytes in
+                Result { () throws(WireError) -> PackedStrings in
+                    var reader = WordReader(bytes)
+                    return try IDText.decodeList(&reader, countMax: 100, limit: 100)
+                }
+            }
+            switch (wordByWord, list) {
+            case (.success(let one), .success(let other)): #expect(one == other)
+            case (.failure(let one), .failure(let other)): #expect(one == other)
+            default: Issue.record("\(line): \(wordByWord) and \(list)")
+            }
+        }
+    }
+}
