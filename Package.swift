@@ -7,6 +7,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -57,7 +58,7 @@ let package = Package(
         ),
         .target(
             name: "LogQClient",
-            dependencies: ["WireProtocol", "PackedStrings", nioCore, nioPosix, deque]
+            dependencies: ["WireProtocol", "PackedStrings", nioCore, nioPosix, nioConcurrency, deque]
         ),
         .target(
             name: "DependencyDemo",
@@ -90,7 +91,7 @@ let package = Package(
         ),
         .testTarget(
             name: "LogQClientTests",
-            dependencies: ["LogQClient", "WireProtocol", nioCore, nioPosix, nioEmbedded]
+            dependencies: ["LogQClient", "WireProtocol", nioCore, nioPosix, nioConcurrency]
         ),
         .testTarget(name: "DependencyDemoTests", dependencies: ["DependencyDemo"]),
         .testTarget(

@@ -108,10 +108,9 @@ private struct Refusal: Error {}
                 try environment.write { transaction in try transaction.put("text", for: PairKey(1, 1), in: table) }
             }
             let environment = try Environment(directory: directory, options: readOnly)
-            let lines = try environment.read { transaction in
-                try transaction.dump(try Table(named: "pairs", in: transaction))
-            }
-            #expect(lines == ["1.1=text"])
+            // A table that was opened by a reader stays open after it.
+            let table = try environment.read { transaction in try Table<PairKey>(named: "pairs", in: transaction) }
+            #expect(try environment.dump(table) == ["1.1=text"])
             #expect(throws: LMDBError(code: EACCES, attempt: .begin)) { try environment.write { _ in } }
         }
     }
@@ -134,15 +133,16 @@ private struct Refusal: Error {}
     // Wrong use stops the program, so it is done in a child process.
 
     @Test func writeWithinWriteStops() async {
-        await #expect(processExitsWith: .failure) {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try withTemporaryEnvironment { environment in
                 try environment.write { _ in try environment.write { _ in } }
             }
         }
+        #expect(result.says("write within write"))
     }
 
     @Test func anotherThreadStops() async {
-        await #expect(processExitsWith: .failure) {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try withTemporaryEnvironment { environment in
                 let table = try environment.openPairs()
                 try environment.write { transaction in
@@ -159,10 +159,11 @@ private struct Refusal: Error {}
                 }
             }
         }
+        #expect(result.says("thread that did not begin it"))
     }
 
     @Test func tableOfAnAbortedTransactionStops() async {
-        await #expect(processExitsWith: .failure) {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try withTemporaryEnvironment { environment in
                 var leaked: Table<PairKey>?
                 try? environment.write { transaction in
@@ -172,10 +173,11 @@ private struct Refusal: Error {}
                 try environment.write { transaction in _ = try transaction.entryCount(in: leaked!) }
             }
         }
+        #expect(result.says("opening transaction was aborted"))
     }
 
     @Test func tableOfAnotherEnvironmentStops() async {
-        await #expect(processExitsWith: .failure) {
+        let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
             try withTemporaryEnvironment { first in
                 try withTemporaryEnvironment { second in
                     let table = try first.openPairs()
@@ -184,6 +186,14 @@ private struct Refusal: Error {}
                 }
             }
         }
+        #expect(result.says("table of another environment"))
+    }
+}
+
+extension ExitTest.Result? {
+    fileprivate func says(_ message: String) -> Bool {
+        guard let self else { return false }
+        return String(decoding: self.standardErrorContent, as: UTF8.self).contains(message)
     }
 }
 

@@ -1,1 +1,58 @@
-// PackedStringsTests
+/// Strings in one allocation read back as they were put in, however they were put in.
+import PackedStrings
+import Testing
+
+@Suite struct PackedStringsTests {
+    /// Empty ones at both ends and in a row, and bytes that are no UTF-8.
+    let strings: [[UInt8]] = [[], [1, 2, 3], [], [], [0, 255, 0], [7], []]
+
+    private func expectSame(_ packed: PackedStrings, _ strings: [[UInt8]]) {
+        #expect(packed.count == strings.count)
+        #expect(packed.isEmpty == strings.isEmpty)
+        #expect(packed.byteCount == strings.reduce(0) { $0 + $1.count })
+        for (index, string) in strings.enumerated() {
+            #expect(Array(packed[index]) == string)
+            #expect(packed.withString(index) { bytes in Array(bytes) } == string)
+            #expect(packed.withAllBytes { all in Array(all[packed.range(index)]) } == string)
+        }
+    }
+
+    @Test func empty() {
+        expectSame(PackedStrings(), [])
+        expectSame(PackedStrings([[UInt8]]()), [])
+    }
+
+    @Test func packed() {
+        expectSame(PackedStrings(strings), strings)
+    }
+
+    @Test func appended() {
+        var collections = PackedStrings()
+        collections.reserveCapacity(strings: 7, bytes: 7)
+        var buffers = PackedStrings()
+        var pieces = PackedStrings()
+        for string in strings {
+            collections.append(string)
+            string.withUnsafeBytes { bytes in buffers.append(bytes) }
+            // As a decoder does: a byte, then the rest at once.
+            if let first = string.first { pieces.appendByte(first) }
+            Array(string.dropFirst()).withUnsafeBytes { rest in pieces.appendBytes(rest) }
+            pieces.finishString()
+        }
+        for packed in [collections, buffers, pieces] {
+            expectSame(packed, strings)
+            #expect(packed == PackedStrings(strings))
+        }
+    }
+
+    @Test func whereAStringEndsIsPartOfTheValue() {
+        #expect(PackedStrings([[1, 2], [3]]) != PackedStrings([[1], [2, 3]]))
+        #expect(PackedStrings([[1], []]) != PackedStrings([[1]]))
+    }
+
+    @Test func errorsPassThrough() {
+        struct Stop: Error {}
+        let packed = PackedStrings(strings)
+        #expect(throws: Stop.self) { try packed.withString(1) { _ throws(Stop) in throw Stop() } }
+    }
+}

@@ -1,0 +1,111 @@
+import WireProtocol
+
+/// Requests about sampling frequencies: observe batches, ask for log Q.
+extension LogQRequest where Reply == Void {
+    /// `OBSERVE`: these ids were in the batch of this step.
+    ///
+    /// Repeat an id that occurs twice in the batch: it counts twice for q, once for the gap. Ids need not be known.
+    ///
+    /// - Parameters:
+    ///   - step: the trainer's global step, 0 or more. Nil: one more than the last. A step that is late counts, but never
+    ///     moves anything back.
+    ///   - ids: 1 to 16,384.
+    ///   - sequence: makes it safe to send the observation again.
+    public static func observe(
+        _ collection: String,
+        step: Int64?,
+        ids: [ItemID],
+        sequence: WriterSequence? = nil
+    ) -> LogQRequest {
+        LogQRequest(
+            RequestLine("OBSERVE", collection, isWrite: true) { (writer) throws(WireError) in
+                writer.step(step)
+                if let sequence {
+                    try RequestWriter.check(sequence.writer, of: "writer")
+                    writer.option("seq", "\(sequence.writer):\(sequence.number)")
+                }
+                try writer.ids(ids)
+            }
+        )
+    }
+
+    /// `FREQSET`: estimates that the trainer keeps itself. `OBSERVE` continues from them.
+    ///
+    /// - Parameters:
+    ///   - step: the step in which these ids were last seen. Nil: one more than the last.
+    ///   - updates: 1 to 16,384; the last one wins for an id that occurs twice.
+    public static func setFrequencies(
+        _ collection: String,
+        step: Int64?,
+        _ updates: [FrequencyUpdate]
+    ) -> LogQRequest {
+        LogQRequest(
+            RequestLine("FREQSET", collection, isWrite: true) { (writer) throws(WireError) in
+                writer.step(step)
+                for update in updates {
+                    try writer.id(update.id)
+                    writer.number(orDash: update.gap)
+                    writer.number(orDash: update.count)
+                }
+            }
+        )
+    }
+}
+
+extension LogQRequest where Reply == [LogQ] {
+    /// `LOGQ`: for each of 1 to 16,384 ids the natural logarithm of its sampling frequency. Unknown ids get a finite one, too.
+    ///
+    /// - Parameters:
+    ///   - unit: which frequency: `.q` per draw, `.p` of being in a batch, `.expected(batch:)` in a batch of that size.
+    ///   - strength: a factor λ for the logarithm, −1,000 to 1,000; 1 if nil.
+    public static func logQ(
+        _ collection: String,
+        ids: [ItemID],
+        unit: FrequencyUnit = .q,
+        strength: Double? = nil
+    ) -> LogQRequest {
+        let line = RequestLine("LOGQ", collection) { (writer) throws(WireError) in
+            switch unit {
+            case .q: writer.option("unit", "q")
+            case .p: writer.option("unit", "p")
+            case .expected(let batch):
+                writer.option("unit", "expected")
+                writer.option("batch", Int64(batch))
+            }
+            if let strength { writer.option("strength", strength) }
+            try writer.ids(ids)
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map(expected: ids.count) { (row) throws(ReplyFormatError) in
+                try row.skipID()
+                return LogQ(value: try row.number(), state: try row.state())
+            }
+        }
+    }
+}
+
+extension LogQRequest where Reply == [Frequency] {
+    /// `FREQ`: all that is known about how often each of 1 to 16,384 ids is sampled.
+    ///
+    /// - Parameter batch: draws a batch, for ``Frequency/expected``.
+    public static func frequencies(_ collection: String, ids: [ItemID], batch: Int? = nil) -> LogQRequest {
+        let line = RequestLine("FREQ", collection) { (writer) throws(WireError) in
+            if let batch { writer.option("batch", Int64(batch)) }
+            try writer.ids(ids)
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map(expected: ids.count) { (row) throws(ReplyFormatError) in
+                try row.skipID()
+                return Frequency(
+                    q: try row.number(of: "q"),
+                    p: try row.number(of: "p"),
+                    expected: try row.optionalNumber(of: "expected"),
+                    gap: try row.optionalNumber(of: "gap"),
+                    count: try row.number(of: "count"),
+                    lastStep: try row.optionalInteger(of: "last"),
+                    state: try RowReader.state(try row.value(of: "state"))
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+import PackedStrings
+import WireProtocol
+
+/// Requests about items: embeddings, features, the nearest ones.
+extension LogQRequest where Reply == Void {
+    /// `PUT`: sets the embedding of an item, new or not.
+    ///
+    /// - Parameters:
+    ///   - vector: as many finite numbers as the collection has dimensions; not all zero under cosine.
+    ///   - features: a JSON object that replaces the item's features. Nil leaves them. At most 3,900 bytes without white
+    ///     space; a key twice is refused.
+    public static func put(
+        _ collection: String,
+        _ id: ItemID,
+        _ vector: [Float],
+        features: String? = nil
+    ) -> LogQRequest {
+        LogQRequest(
+            RequestLine("PUT", collection, isWrite: true) { (writer) throws(WireError) in
+                try writer.id(id)
+                writer.vector(vector)
+                if let features { writer.json(features) }
+            }
+        )
+    }
+
+    /// `FSET`: replaces the features of an item, which need not have an embedding yet.
+    ///
+    /// - Parameter features: a JSON object of at most 3,900 bytes without white space; a key twice is refused.
+    public static func setFeatures(_ collection: String, _ id: ItemID, _ features: String) -> LogQRequest {
+        LogQRequest(
+            RequestLine("FSET", collection, isWrite: true) { (writer) throws(WireError) in
+                try writer.id(id)
+                writer.json(features)
+            }
+        )
+    }
+}
+
+extension LogQRequest where Reply == Embeddings {
+    /// `GET`: the embeddings of 1 to 16,384 ids.
+    public static func get(_ collection: String, _ ids: [ItemID]) -> LogQRequest {
+        let line = RequestLine("GET", collection) { (writer) throws(WireError) in try writer.ids(ids) }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.expect(count: ids.count)
+            return try rows.read { (rows) throws(ReplyFormatError) in
+                var embeddings = Embeddings()
+                embeddings.reserve(ids.count)
+                while var row = rows.next() {
+                    try row.skipID()
+                    guard embeddings.append(try row.vector()) else {
+                        throw ReplyFormatError("got embeddings of different lengths")
+                    }
+                }
+                return embeddings
+            }
+        }
+    }
+}
+
+extension LogQRequest where Reply == [Bool] {
+    /// `DEL`: removes embedding, features and statistics of 1 to 16,384 ids. For each: whether there was anything.
+    public static func delete(_ collection: String, _ ids: [ItemID]) -> LogQRequest {
+        let line = RequestLine("DEL", collection, isWrite: true) { (writer) throws(WireError) in
+            try writer.ids(ids)
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map(expected: ids.count) { (row) throws(ReplyFormatError) in
+                try row.skipID()
+                return try row.integer() != 0
+            }
+        }
+    }
+}
+
+extension LogQRequest where Reply == [ScannedItem] {
+    /// `SCAN`: a page of the items, in the order of their rows.
+    ///
+    /// - Parameters:
+    ///   - row: the last row of the page before; nil to start.
+    ///   - limit: 1 to 16,384; 1,000 if nil. A shorter page is the last.
+    public static func scan(_ collection: String, after row: UInt32? = nil, limit: Int? = nil) -> LogQRequest {
+        let line = RequestLine("SCAN", collection) { writer in
+            if let row { writer.option("after", Int64(row)) }
+            if let limit { writer.option("limit", Int64(limit)) }
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map { (row) throws(ReplyFormatError) in
+                guard let number = UInt32(exactly: try row.integer()) else {
+                    throw ReplyFormatError("got a row number out of range")
+                }
+                return ScannedItem(row: number, id: try row.id())
+            }
+        }
+    }
+}
+
+extension LogQRequest where Reply == [String?] {
+    /// `FGET`: the features of 1 to 16,384 ids, each a JSON object or nil.
+    ///
+    /// - Parameter fields: the keys to return; empty for all.
+    public static func features(_ collection: String, _ ids: [ItemID], fields: [String] = []) -> LogQRequest {
+        let line = RequestLine("FGET", collection) { (writer) throws(WireError) in
+            if !fields.isEmpty { writer.option("fields", ids: PackedStrings(fields.map(\.utf8))) }
+            try writer.ids(ids)
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map(expected: ids.count) { (row) throws(ReplyFormatError) in
+                try row.skipID()
+                return try row.json()
+            }
+        }
+    }
+}
+
+extension LogQRequest where Reply == [Neighbor] {
+    /// `TOPK`: the `k` items with the highest scores, best first; equal scores by id. Exact.
+    ///
+    /// - Parameters:
+    ///   - k: 1 to 10,000. Fewer items than that come back if there are no more.
+    ///   - query: a vector, or an item whose embedding is the vector.
+    ///   - except: ids to leave out.
+    ///   - columns: what to tell of each item besides its score.
+    public static func topK(
+        _ collection: String,
+        _ k: Int,
+        nearest query: TopKQuery,
+        except: [ItemID] = [],
+        with columns: TopKColumns = []
+    ) -> LogQRequest {
+        let line = RequestLine("TOPK", collection) { (writer) throws(WireError) in
+            writer.integer(Int64(k))
+            if !except.isEmpty { try writer.option("except", ids: except) }
+            if !columns.isEmpty { writer.option("with", columns.names) }
+            switch query {
+            case .vector(let vector): writer.vector(vector)
+            case .like(let id): try writer.option("like", ids: [id])
+            }
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map { (row) throws(ReplyFormatError) in
+                Neighbor(
+                    id: try row.id(),
+                    score: try row.number(),
+                    vector: columns.contains(.vector) ? try row.vector() : nil,
+                    logQ: columns.contains(.logQ) ? try row.optionalNumber() : nil,
+                    features: columns.contains(.features) ? try row.json() : nil
+                )
+            }
+        }
+    }
+}
+
+extension TopKColumns {
+    fileprivate var names: String {
+        let all: [(TopKColumns, String)] = [(.vector, "vector"), (.logQ, "logq"), (.features, "features")]
+        return all.filter { contains($0.0) }.map(\.1).joined(separator: ",")
+    }
+}
+
+extension LogQRequest where Reply == [Double?] {
+    /// `SCORE`: the score of each of 1 to 16,384 ids against a vector; nil for an id without embedding.
+    public static func score(_ collection: String, _ vector: [Float], _ ids: [ItemID]) -> LogQRequest {
+        let line = RequestLine("SCORE", collection) { (writer) throws(WireError) in
+            writer.vector(vector)
+            try writer.ids(ids)
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map(expected: ids.count) { (row) throws(ReplyFormatError) in
+                try row.skipID()
+                return try row.optionalNumber()
+            }
+        }
+    }
+}

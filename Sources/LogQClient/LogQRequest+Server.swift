@@ -1,0 +1,95 @@
+import WireProtocol
+
+/// Requests about the daemon and its collections.
+extension LogQRequest where Reply == Void {
+    /// `PING`: nothing but a round trip.
+    public static func ping() -> LogQRequest {
+        LogQRequest(RequestLine("PING"))
+    }
+
+    /// `CREATE`: a collection of embeddings of `dimension` numbers.
+    ///
+    /// - Parameters:
+    ///   - collection: 1 to 64 of `A`–`Z`, `a`–`z`, `0`–`9`, `_`, `-`.
+    ///   - dimension: 1 to 4,096.
+    ///   - alpha: above 0, at most 1: the weight of the newest gap in the estimate of the sampling frequency. 0.01 if nil.
+    public static func create(
+        _ collection: String,
+        dimension: Int,
+        metric: Metric = .dot,
+        alpha: Double? = nil
+    ) -> LogQRequest {
+        LogQRequest(
+            RequestLine("CREATE", collection, isWrite: true) { writer in
+                writer.option("dim", Int64(dimension))
+                writer.option("metric", metric.rawValue)
+                if let alpha { writer.option("alpha", alpha) }
+            }
+        )
+    }
+
+    /// `DROP`: the collection and all its items.
+    public static func drop(_ collection: String) -> LogQRequest {
+        LogQRequest(RequestLine("DROP", collection, isWrite: true))
+    }
+
+    /// `QUIT`: the daemon answers and closes the connection. ``LogQClient/quit()`` is what you want.
+    static func quit() -> LogQRequest {
+        LogQRequest(RequestLine("QUIT"))
+    }
+}
+
+extension LogQRequest where Reply == NamedValues {
+    /// `HELLO 1 vectors=f32`: version, protocol and limits of the daemon. Every client has said it when it connected.
+    public static func hello() -> LogQRequest {
+        let line = RequestLine("HELLO") { writer in
+            writer.integer(Int64(Limits.protocolVersion))
+            writer.option("vectors", "f32")
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in try rows.namedValues() }
+    }
+
+    /// `INFO`: numbers about the daemon, or those of one section of it (`server`, `memory`, `storage`, …).
+    public static func info(_ section: String? = nil) -> LogQRequest {
+        let line = RequestLine("INFO") { (writer) throws(WireError) in
+            if let section { try writer.name(section, of: "section") }
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in try rows.namedValues() }
+    }
+}
+
+extension LogQRequest where Reply == [String] {
+    /// `HELP`: a line for each verb, or all about one verb.
+    public static func help(_ verb: String? = nil) -> LogQRequest {
+        let line = RequestLine("HELP") { (writer) throws(WireError) in
+            if let verb { try writer.name(verb, of: "verb") }
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map { (row) throws(ReplyFormatError) in row.text() }
+        }
+    }
+}
+
+extension LogQRequest where Reply == [CollectionDescription] {
+    /// `COLLECTIONS`: all of them, by name.
+    public static func collections() -> LogQRequest {
+        LogQRequest(RequestLine("COLLECTIONS")) { (rows) throws(ReplyFormatError) in
+            try rows.map { (row) throws(ReplyFormatError) in
+                let name = String(decoding: try row.word(), as: UTF8.self)
+                let dimension = try RowReader.integer(try row.value(of: "dim"))
+                let metricName = String(decoding: try row.value(of: "metric"), as: UTF8.self)
+                guard let metric = Metric(rawValue: metricName) else {
+                    throw ReplyFormatError("got the metric '\(metricName)'")
+                }
+                return CollectionDescription(
+                    name: name,
+                    dimension: Int(dimension),
+                    metric: metric,
+                    alpha: try row.number(of: "alpha"),
+                    itemCount: Int(try RowReader.integer(try row.value(of: "items"))),
+                    idCount: Int(try RowReader.integer(try row.value(of: "ids")))
+                )
+            }
+        }
+    }
+}
