@@ -101,10 +101,9 @@ package final class Environment: Sendable {
     /// One thread at a time: others wait. Within `write` the same thread must not `write` again.
     package func write<R>(_ body: (borrowing WriteTransaction) throws -> R) throws -> R {
         let thread = currentThreadNumber()
-        precondition(
-            writer.load(ordering: .relaxed) != thread,
-            "write within write on one thread: the inner one would wait for the outer one for ever"
-        )
+        guard writer.load(ordering: .relaxed) != thread else {
+            fatalError("write within write on one thread: the inner one would wait for the outer one for ever")
+        }
         let core = try begin(flags: 0)
         writer.store(thread, ordering: .relaxed)
         let result: R

@@ -16,17 +16,24 @@ struct TransactionCore {
     @usableFromInline static let notFound = MDB_NOTFOUND
     @usableFromInline static let corrupted = MDB_CORRUPTED
 
-    /// Wrong use would corrupt LMDB's state silently, so it stops the program.
+    /// Wrong use would corrupt LMDB's state silently, so it stops the program (in release builds with a message too,
+    /// hence no `precondition`).
     @inline(__always)
     private func checkThread() {
-        precondition(currentThreadNumber() == thread, "a transaction is used on a thread that did not begin it")
+        guard currentThreadNumber() == thread else {
+            fatalError("a transaction is used on a thread that did not begin it")
+        }
     }
 
     @inline(__always)
     private func check(_ handle: TableHandle) {
         checkThread()
-        precondition(handle.registry == ObjectIdentifier(environment.tables), "a table of another environment")
-        precondition(!handle.isClosed.load(ordering: .relaxed), "a table whose opening transaction was aborted")
+        guard handle.registry == ObjectIdentifier(environment.tables) else {
+            fatalError("table '\(handle.name)' is a table of another environment")
+        }
+        guard !handle.isClosed.load(ordering: .relaxed) else {
+            fatalError("table '\(handle.name)' is used though its opening transaction was aborted")
+        }
     }
 
     func openTable(named name: String, keyByteCount: Int, isCreated: Bool) throws(LMDBError) -> TableHandle {

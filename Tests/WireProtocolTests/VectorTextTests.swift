@@ -17,7 +17,6 @@ struct VectorTextTests {
 
     @Test func readsAndWritesText() throws {
         #expect(try read("[0.1,-2,3e5]") == [0.1, -2, 3e5])
-        #expect(try read("[]") == [])
         #expect(try read("[1]") == [1])
         #expect(write([0.1, -2, 1e-5], .text) == "[0.1,-2,1e-5]")
         #expect(write([], .text) == "[]")
@@ -28,11 +27,11 @@ struct VectorTextTests {
         #expect(write([1, 2], .base64) == "f32:AACAPwAAAEA=")
         #expect(write([1, 2, 3], .base64) == "f32:AACAPwAAAEAAAEBA")
         #expect(try read("f32:zczMPQ==") == [0.1])
-        #expect(try read("f32:") == [])
     }
 
     @Test(arguments: [
-        "[", "]", "[1", "1]", "[1,]", "[,1]", "[1,,2]", "[1 2]", "[nan]", "[inf]", "[1,-inf]", "[1e39]", "[-1e400]",
+        "[", "]", "[]", "f32:", "[1", "1]", "[1,]", "[,1]", "[1,,2]", "[1 2]", "[nan]", "[inf]", "[1,-inf]", "[1e39]",
+        "[-1e400]",
         "[0x1]", "[a]", "[1]]", "[[1]", "f32", "f64:AAAA", "f32:AAA", "f32:AAAA", "f32:AACAPw=", "f32:AACAPw",
         "f32:AACAP===", "f32:AAC?Pw==", "f32:AAC\u{E9}w==", "f32:====", "f32:AACAPx==", "f32:=AAA", "f32:A===",
         "f32:AACAfw==", "f32:AACA/w==", "f32:AADAfw==", "[1]x",
@@ -53,7 +52,7 @@ struct VectorTextTests {
 
     @Test func roundTripsRandomBitPatterns() throws {
         var random = SeededGenerator()
-        for count in 0..<200 {
+        for count in 1..<200 {
             let values = (0..<count).map { _ in
                 let value = Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random))
                 return value.isFinite ? value : 0.5
