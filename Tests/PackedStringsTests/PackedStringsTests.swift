@@ -3,8 +3,8 @@ import PackedStrings
 import Testing
 
 @Suite struct PackedStringsTests {
-    /// Empty ones at both ends and in a row, and bytes that are no UTF-8.
-    let strings: [[UInt8]] = [[], [1, 2, 3], [], [], [0, 255, 0], [7], []]
+    /// Empty ones at both ends and in a row, none empty, and bytes that are no UTF-8.
+    static let lists: [[[UInt8]]] = [[[], [1, 2, 3], [], [], [0, 255, 0], [7], []], [[9, 8], [7], [6, 5, 4]]]
 
     private func expectSame(_ packed: PackedStrings, _ strings: [[UInt8]]) {
         #expect(packed.count == strings.count)
@@ -22,11 +22,13 @@ import Testing
         expectSame(PackedStrings([[UInt8]]()), [])
     }
 
-    @Test func packed() {
+    @Test(arguments: lists)
+    func packed(strings: [[UInt8]]) {
         expectSame(PackedStrings(strings), strings)
     }
 
-    @Test func appended() {
+    @Test(arguments: lists)
+    func appended(strings: [[UInt8]]) {
         var collections = PackedStrings()
         collections.reserveCapacity(strings: 7, bytes: 7)
         var buffers = PackedStrings()
@@ -52,7 +54,7 @@ import Testing
 
     @Test func errorsPassThrough() {
         struct Stop: Error {}
-        let packed = PackedStrings(strings)
+        let packed = PackedStrings(Self.lists[0])
         #expect(throws: Stop.self) { try packed.withString(1) { _ throws(Stop) in throw Stop() } }
     }
 }
