@@ -1,1 +1,135 @@
-// DependencyDemo
+/// `logq demo`: a real trainer against a real daemon, on real input.
+///
+/// Starts `logqd` on a temporary directory, trains the same two-tower model twice (without and with log q), asks the
+/// daemon what Debian packages need, and prints how often that is true. Every figure comes from the daemon's answers.
+internal import Foundation
+internal import LogQClient
+
+package enum DependencyDemo {
+    package struct Options: Sendable {
+        /// Everything random comes from it: the same seed gives the same model.
+        package var seed: UInt64 = 1
+        /// Passes over the training pairs.
+        package var epochs = 2
+        /// The packages that are asked about.
+        package var questionCount = 8_000
+        /// The daemon to start; nil for the `logqd` beside the running program.
+        package var daemon: String?
+
+        package init() {}
+    }
+
+    /// Runs the demo: progress to standard error, results to standard output. After Ctrl-C or SIGTERM everything is
+    /// cleaned up and the process ends by that signal.
+    package static func run(_ options: Options = Options()) async throws {
+        do {
+            try await interruptible { try await runToTheEnd(options) }
+        } catch let interruption as Interruption {
+            raise(interruption.signal)
+        }
+    }
+
+    private static func runToTheEnd(_ options: Options) async throws {
+        let executable = try options.daemon ?? DaemonProcess.executableBesideThis()
+        let start = ContinuousClock.now
+        let experiment = try Experiment(options)
+        let daemon = try await DaemonProcess.start(executable: executable)
+        do {
+            let report = try await experiment.run(against: daemon)
+            await daemon.stop()
+            print(report.text)
+            print("\nAll of it took \((ContinuousClock.now - start).inSeconds.rounded(to: 0)) s.")
+        } catch {
+            await daemon.stop()
+            throw error
+        }
+    }
+}
+
+/// Both runs on the same pairs, the same batches and the same initial embeddings.
+private struct Experiment: Sendable {
+    static let alpha = 0.01
+
+    let options: DependencyDemo.Options
+    let data: DependencyData
+    let vocabulary: Vocabulary
+    let training: [Pair]
+    let heldOut: [Pair]
+
+    init(_ options: DependencyDemo.Options) throws {
+        self.options = options
+        data = try DependencyData.bundled()
+        vocabulary = Vocabulary(data.packages)
+        (training, heldOut) = data.split(seed: options.seed)
+        note(
+            "Debian 12: \(data.packages.count.grouped) packages, \(data.pairCount.grouped) pairs on "
+                + "\(data.dependencyNames.count.grouped) dependencies; \(heldOut.count.grouped) pairs held out"
+        )
+    }
+
+    func run(against daemon: DaemonProcess) async throws -> Report {
+        let trainer = try await LogQClient.connect(unixSocketPath: daemon.unixSocketPath)
+        let stream = try await LogQClient.connect(unixSocketPath: daemon.unixSocketPath)
+        let service = try await LogQClient.connect(host: "127.0.0.1", port: daemon.port)
+        note("logqd is ready on 127.0.0.1:\(daemon.port) and \(daemon.unixSocketPath)")
+        func store(_ name: String) -> DaemonStore {
+            DaemonStore(
+                collection: name,
+                dependencies: data.dependencyNames,
+                trainer: trainer,
+                stream: stream,
+                service: service
+            )
+        }
+        let without = try await run("without log q", store("plain"), usesLogQ: false)
+        let with = try await run("with log q", store("logq"), usesLogQ: true)
+        let counts = try await store("logq").counts(of: Array(0..<Int32(data.dependencyNames.count)))
+        for client in [trainer, stream, service] { await client.close() }
+        return Report(without: without, with: with, counts: counts)
+    }
+
+    private func run(_ title: String, _ store: DaemonStore, usesLogQ: Bool) async throws -> Report.Run {
+        let model = TwoTowerModel(data, vocabulary, settings: .init(), seed: options.seed)
+        let trainer = Trainer(model: model, store: store, usesLogQ: usesLogQ)
+        try await store.create(dimension: model.settings.dimension, alpha: Self.alpha)
+
+        var bar = ProgressBar("\(title): load")
+        try await trainer.load { bar.update($0, "") }
+        bar.finish("\(data.dependencyNames.count.grouped) embeddings")
+
+        bar = ProgressBar("\(title): train")
+        let summary = try await trainer.train(on: training, epochs: options.epochs, seed: options.seed) { now in
+            let share = Double(now.step) / Double(now.stepCount)
+            bar.update(share, "step \(now.step) of \(now.stepCount), loss \(now.loss.rounded(to: 2))")
+        }
+        bar.finish("\(summary.steps) steps, loss \(summary.losses.last?.rounded(to: 2) ?? "-")")
+
+        let questions = Evaluation.questions(training: training, heldOut: heldOut, limit: options.questionCount)
+        let popular = Evaluation.mostPopular(training: training, dependencyCount: data.dependencyNames.count)
+        bar = ProgressBar("\(title): ask")
+        let evaluation = try await Evaluation.ask(questions, model, store, popular: popular) { count in
+            bar.update(Double(count) / Double(questions.count), "\(count) of \(questions.count) queries")
+        }
+        bar.finish("\(questions.count.grouped) queries, recall@10 \(evaluation.recalls[0].rounded(to: 3))")
+
+        let examples = try await Examples.ask(data, vocabulary, heldOut: heldOut, model, store)
+        return Report.Run(training: summary, evaluation: evaluation, examples: examples)
+    }
+}
+
+extension TwoTowerModel {
+    convenience init(_ data: DependencyData, _ vocabulary: Vocabulary, settings: Settings, seed: UInt64) {
+        self.init(
+            packageTokens: data.packages.map(vocabulary.numbers(of:)),
+            tokenCount: vocabulary.count,
+            dependencyCount: data.dependencyNames.count,
+            settings: settings,
+            seed: seed
+        )
+    }
+}
+
+/// A line for whoever watches.
+private func note(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+}

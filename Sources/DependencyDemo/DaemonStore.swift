@@ -1,0 +1,61 @@
+/// The store in a real daemon: one collection, three connections.
+///
+/// The trainer's two run over the Unix socket: one for the questions of a step, one for the stream of embeddings, so that
+/// a question never waits for the commits before it. The third is TCP, as a service elsewhere would have it.
+internal import LogQClient
+
+struct DaemonStore: EmbeddingStore {
+    let collection: String
+    private let ids: [ItemID]
+    private let numbers: [ItemID: Int32]
+    private let trainer: LogQClient
+    private let stream: LogQClient
+    private let service: LogQClient
+
+    init(collection: String, dependencies: [String], trainer: LogQClient, stream: LogQClient, service: LogQClient) {
+        self.collection = collection
+        self.ids = dependencies.map { ItemID($0) }
+        self.numbers = Dictionary(uniqueKeysWithValues: zip(ids, Int32(0)...))
+        self.trainer = trainer
+        self.stream = stream
+        self.service = service
+    }
+
+    func create(dimension: Int, alpha: Double) async throws {
+        try await trainer.send(.create(collection, dimension: dimension, metric: .dot, alpha: alpha))
+    }
+
+    func observe(_ batch: [Int32], step: Int64, logPOf dependencies: [Int32]) async throws -> [Double] {
+        let (_, logP) = try await trainer.pipeline(
+            .observe(collection, step: step, ids: batch.map { ids[Int($0)] }),
+            .logQ(collection, ids: dependencies.map { ids[Int($0)] }, unit: .p)
+        )
+        return logP.map(\.value)
+    }
+
+    func put(_ embeddings: [Embedding]) async throws {
+        let requests = embeddings.map { LogQRequest.put(collection, ids[Int($0.dependency)], $0.vector) }
+        for result in await stream.pipeline(requests) { try result.get() }
+    }
+
+    func nearest(to query: [Float], k: Int, except: [Int32]) async throws -> [Int32] {
+        let neighbors = try await service.send(
+            .topK(collection, k, nearest: .vector(query), except: except.map { ids[Int($0)] })
+        )
+        return try neighbors.map { neighbor in
+            guard let number = numbers[neighbor.id] else {
+                throw DemoError("\(collection) answered '\(neighbor.id)', which was never put there")
+            }
+            return number
+        }
+    }
+
+    func counts(of dependencies: [Int32]) async throws -> [Double] {
+        var counts: [Double] = []
+        for start in stride(from: 0, to: dependencies.count, by: 8_192) {
+            let part = dependencies[start..<min(start + 8_192, dependencies.count)].map { ids[Int($0)] }
+            counts += try await service.send(.frequencies(collection, ids: part)).map(\.count)
+        }
+        return counts
+    }
+}

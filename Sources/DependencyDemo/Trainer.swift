@@ -1,0 +1,110 @@
+/// Trains the model against a store: the part of the demo that any trainer could have in its place.
+///
+/// A step draws a batch, tells the store and learns log p of what is in it (one round trip), computes, and sends the
+/// embeddings that changed. Those travel while the next step is under way; the last are waited for.
+struct Trainer<Store: EmbeddingStore> {
+    let model: TwoTowerModel
+    let store: Store
+    /// Whether log p is subtracted from the logits. It is asked for either way, so that both runs do the same work.
+    let usesLogQ: Bool
+
+    struct Summary: Sendable {
+        var steps = 0
+        var puts = 0
+        /// Mean loss of a pair, one number an epoch.
+        var losses: [Double] = []
+        var duration: Duration = .zero
+        /// What a step's question took.
+        var roundTrips = Latencies()
+    }
+
+    /// Where training stands, for the progress bar.
+    struct Progress: Sendable {
+        let step: Int
+        let stepCount: Int
+        let loss: Double
+    }
+
+    /// Sends every embedding once, so that the store knows all dependencies before the first step.
+    func load(_ progress: (Double) -> Void) async throws {
+        let count = model.dependencies.values.rowCount
+        for start in stride(from: 0, to: count, by: 4_096) {
+            let end = min(start + 4_096, count)
+            try await store.put(embeddings((start..<end).map(Int32.init)))
+            progress(Double(end) / Double(count))
+        }
+    }
+
+    func train(on pairs: [Pair], epochs: Int, seed: UInt64, _ progress: (Progress) -> Void) async throws -> Summary {
+        var random = SeededRandom(seed: seed)
+        var summary = Summary()
+        let batchSize = model.settings.batch
+        let stepCount = epochs * ((pairs.count + batchSize - 1) / batchSize)
+        var changed: [Embedding] = []
+        let start = ContinuousClock.now
+        for _ in 0..<epochs {
+            let shuffled = pairs.shuffled(using: &random)
+            var loss = 0.0
+            for first in stride(from: 0, to: shuffled.count, by: batchSize) {
+                try Task.checkCancellation()
+                let batch = shuffled[first..<min(first + batchSize, shuffled.count)]
+                let (store, sending) = (store, changed)
+                async let sent: Void = store.put(sending)
+                summary.steps += 1
+                let corrections = try await corrections(batch, step: summary.steps, &summary.roundTrips)
+                let batchLoss = model.computeGradients(batch, corrections: corrections)
+                let moved = model.applyGradients()
+                try await sent
+                summary.puts += sending.count
+                changed = embeddings(moved)
+                loss += batchLoss
+                progress(Progress(step: summary.steps, stepCount: stepCount, loss: batchLoss / Double(batch.count)))
+            }
+            summary.losses.append(loss / Double(shuffled.count))
+        }
+        try await store.put(changed)
+        summary.puts += changed.count
+        summary.duration = ContinuousClock.now - start
+        return summary
+    }
+
+    /// What is subtracted from the column of each pair of the batch.
+    private func corrections(
+        _ batch: ArraySlice<Pair>,
+        step: Int,
+        _ roundTrips: inout Latencies
+    ) async throws -> [Float] {
+        let drawn = batch.map(\.dependency)
+        var places: [Int32: Int] = [:]
+        var unique: [Int32] = []
+        for dependency in drawn where places[dependency] == nil {
+            places[dependency] = unique.count
+            unique.append(dependency)
+        }
+        let start = ContinuousClock.now
+        let logP = try await store.observe(drawn, step: Int64(step), logPOf: unique)
+        roundTrips.append(ContinuousClock.now - start)
+        guard usesLogQ else { return [Float](repeating: 0, count: drawn.count) }
+        return drawn.map { Float(logP[places[$0]!]) }
+    }
+
+    private func embeddings(_ dependencies: [Int32]) -> [Embedding] {
+        dependencies.map { Embedding(dependency: $0, vector: model.item($0)) }
+    }
+}
+
+/// How long things took.
+struct Latencies: Sendable {
+    private var all: [Duration] = []
+
+    mutating func append(_ duration: Duration) { all.append(duration) }
+
+    mutating func append(contentsOf others: Latencies) { all += others.all }
+
+    /// The duration that a share of all, 0.99 say, did not exceed.
+    func percentile(_ share: Double) -> Duration {
+        if all.isEmpty { return .zero }
+        let ordered = all.sorted()
+        return ordered[min(ordered.count - 1, Int(share * Double(ordered.count)))]
+    }
+}

@@ -1,0 +1,188 @@
+/// Two towers: one turns a package into a vector, the other a dependency; their dot product says how well they go
+/// together.
+///
+///     u = mean of the embeddings of the package's tokens        û = u / ‖u‖
+///     v = the dependency's embedding                            v̂ = v / ‖v‖
+///     logit[b, c] = û_b · v̂_c / τ − correction_c                one row a pair of the batch, one column a pair
+///     loss = Σ_b −log softmax(logit[b])[b]
+///
+/// The other pairs of the batch are the negatives: that makes popular dependencies negatives all the time, and the
+/// model pushes them down. Subtracting log p of the column, p its probability of being in a batch, takes that out. The
+/// positive's own column is corrected as well. A column that holds the row's own dependency again is no negative: it
+/// is masked.
+///
+/// Learning is by Adagrad with one accumulator a row: a += mean(g²), row −= rate · g / √a.
+internal import CVectorKernels
+internal import Dispatch
+internal import Foundation
+internal import Synchronization
+
+final class TwoTowerModel {
+    struct Settings: Sendable {
+        var dimension = 48
+        var temperature: Float = 0.07
+        var learningRate: Float = 0.05
+        var initialDeviation: Float = 0.1
+        var initialAccumulator: Float = 0.1
+        var batch = 1_024
+    }
+
+    let settings: Settings
+    let tokens: EmbeddingTable
+    let dependencies: EmbeddingTable
+    /// The tokens of each package.
+    let packageTokens: [[Int32]]
+
+    // What one step works in. Rows of the batch are shared out in two halves, always the same ones, so that the result
+    // does not depend on how many threads there are.
+    private let queries: NormalizedRows
+    private let items: NormalizedRows
+    private let queryGradients: Matrix
+    private let itemGradients: [Matrix]
+    private let logits: [Matrix]
+    private static let workerCount = 2
+    private static let rowsAtOnce = 128
+
+    init(packageTokens: [[Int32]], tokenCount: Int, dependencyCount: Int, settings: Settings, seed: UInt64) {
+        self.settings = settings
+        self.packageTokens = packageTokens
+        var random = SeededRandom(seed: seed)
+        tokens = EmbeddingTable(rows: tokenCount, settings: settings, random: &random)
+        dependencies = EmbeddingTable(rows: dependencyCount, settings: settings, random: &random)
+        queries = NormalizedRows(count: settings.batch, dimension: settings.dimension)
+        items = NormalizedRows(count: settings.batch, dimension: settings.dimension)
+        queryGradients = Matrix(rows: settings.batch, columns: settings.dimension)
+        itemGradients = (0..<Self.workerCount).map { _ in Matrix(rows: settings.batch, columns: settings.dimension) }
+        logits = (0..<Self.workerCount).map { _ in Matrix(rows: Self.rowsAtOnce, columns: settings.batch) }
+    }
+
+    /// û of a package.
+    func query(_ package: Int32) -> [Float] { query(tokens: packageTokens[Int(package)]) }
+
+    /// û of these tokens.
+    func query(tokens numbers: [Int32]) -> [Float] {
+        let row = NormalizedRows(count: 1, dimension: settings.dimension)
+        setQuery(numbers, row: 0, in: row)
+        return row.unit.vector(0)
+    }
+
+    /// v̂ of a dependency.
+    func item(_ dependency: Int32) -> [Float] {
+        let row = NormalizedRows(count: 1, dimension: settings.dimension)
+        row.set(0, to: dependencies.values[Int(dependency)])
+        return row.unit.vector(0)
+    }
+
+    /// The loss of a batch, which is summed over its pairs, and the gradients of both towers, not yet applied.
+    /// `corrections[b]` is subtracted from column b.
+    func computeGradients(_ batch: some Collection<Pair>, corrections: [Float]) -> Double {
+        precondition(batch.count <= settings.batch && corrections.count == batch.count)
+        let pairs = Array(batch)
+        for (row, pair) in pairs.enumerated() {
+            setQuery(packageTokens[Int(pair.package)], row: row, in: queries)
+            items.set(row, to: dependencies.values[Int(pair.dependency)])
+        }
+        let columns = Columns(dependencies: pairs.map(\.dependency), corrections: corrections)
+        let half = (pairs.count + Self.workerCount - 1) / Self.workerCount
+        let losses = Mutex([Double](repeating: 0, count: Self.workerCount))
+        nonisolated(unsafe) let this = self  // the workers write rows and matrices of their own
+        DispatchQueue.concurrentPerform(iterations: Self.workerCount) { worker in
+            let rows = min(worker * half, pairs.count)..<min((worker + 1) * half, pairs.count)
+            let loss = this.work(worker, rows, columns)
+            losses.withLock { $0[worker] = loss }
+        }
+        collectGradients(pairs)
+        return losses.withLock { $0.reduce(0, +) }
+    }
+
+    /// Moves the embeddings against the gradients; answers which dependencies moved.
+    func applyGradients() -> [Int32] {
+        tokens.applyGradients(rate: settings.learningRate)
+        return dependencies.applyGradients(rate: settings.learningRate)
+    }
+
+    private func setQuery(_ numbers: [Int32], row: Int, in rows: NormalizedRows) {
+        let sum = rows.unit[row]
+        sum.update(repeating: 0, count: settings.dimension)
+        for number in numbers {
+            let token = tokens.values[Int(number)]
+            for index in 0..<settings.dimension { sum[index] += token[index] }
+        }
+        let scale = 1 / Float(max(1, numbers.count))
+        for index in 0..<settings.dimension { sum[index] *= scale }
+        rows.normalize(row)
+    }
+
+    /// One worker's rows: logits, softmax, gradients of û and (its share) of v̂, a block of rows at a time so that the
+    /// logits stay in the cache.
+    private func work(_ worker: Int, _ rows: Range<Int>, _ columns: Columns) -> Double {
+        let items = items.unit.block(0..<columns.count)
+        let shares = itemGradients[worker].block(0..<columns.count)
+        itemGradients[worker].fill(with: 0)
+        var loss = 0.0
+        for start in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce) {
+            let block = start..<min(start + Self.rowsAtOnce, rows.upperBound)
+            let queries = queries.unit.block(block)
+            let scores = logits[worker].block(0..<block.count, columns: columns.count)
+            scores.set(queries, timesTransposed: items)
+            for row in block {
+                loss += softmax(scores[row - start], positive: row, columns)
+            }
+            queryGradients.block(block).set(scores, times: items)
+            shares.add(transposed: scores, times: queries)
+        }
+        return loss
+    }
+
+    /// Turns a row of û·v̂ into the gradient of its loss by û·v̂; answers the loss.
+    private func softmax(_ row: UnsafeMutablePointer<Float>, positive: Int, _ columns: Columns) -> Double {
+        let scale = 1 / settings.temperature
+        let own = columns.dependencies[positive]
+        let positiveLogit = row[positive] * scale - columns.corrections[positive]
+        let highest = columns.dependencies.withUnsafeBufferPointer { dependencies in
+            columns.corrections.withUnsafeBufferPointer { corrections in
+                var highest = positiveLogit
+                for column in 0..<columns.count {
+                    let logit = row[column] * scale - corrections[column]
+                    row[column] = dependencies[column] == own ? Columns.masked : logit
+                    highest = max(highest, row[column])
+                }
+                return highest
+            }
+        }
+        row[positive] = positiveLogit
+        let sum = vector_kernels_current().pointee.exponentiate(row, columns.count, highest)
+        let factor = scale / sum
+        for column in 0..<columns.count { row[column] *= factor }
+        row[positive] -= scale
+        return Double(highest - positiveLogit) + log(Double(sum))
+    }
+
+    /// From û and v̂ back to the embeddings.
+    private func collectGradients(_ pairs: [Pair]) {
+        for (row, pair) in pairs.enumerated() {
+            let gradient = itemGradients[0][row]
+            for other in itemGradients[1...] {
+                for index in 0..<settings.dimension { gradient[index] += other[row][index] }
+            }
+            items.throughNorm(row, gradient)
+            dependencies.add(gradient, scale: 1, to: pair.dependency)
+
+            queries.throughNorm(row, queryGradients[row])
+            let numbers = packageTokens[Int(pair.package)]
+            for number in numbers {
+                tokens.add(queryGradients[row], scale: 1 / Float(numbers.count), to: number)
+            }
+        }
+    }
+}
+
+/// The columns of a batch's logits.
+private struct Columns: Sendable {
+    /// A logit that takes no part.
+    static let masked: Float = -1e30
+
+    let dependencies: [Int32]
+    let corrections: [Float]
+    var count: Int { dependencies.count }
+}

@@ -1,0 +1,124 @@
+// Training and evaluation against a store in memory.
+
+import Synchronization
+import Testing
+
+@testable import DependencyDemo
+
+@Suite struct TrainerTests {
+    /// Ten topics; the packages of a topic share a token and need the dependencies of that topic.
+    private func makeData() throws -> DependencyData {
+        var lines = ""
+        for package in 0..<200 {
+            let topic = package % 10
+            let needs = (0..<6).map { "lib\(topic)-\((package / 10 + $0 * 3) % 8)" }
+            lines += "tool\(package)-topic\(topic)\tsection\t\(needs.joined(separator: " "))\n"
+        }
+        return try DependencyData(parsing: lines.utf8)
+    }
+
+    private func makeModel(_ data: DependencyData) -> TwoTowerModel {
+        var settings = TwoTowerModel.Settings()
+        settings.dimension = 16
+        settings.batch = 64
+        return TwoTowerModel(data, Vocabulary(data.packages), settings: settings, seed: 3)
+    }
+
+    private func train(
+        _ data: DependencyData,
+        _ store: LocalStore,
+        usesLogQ: Bool
+    ) async throws
+        -> (TwoTowerModel, Trainer<LocalStore>.Summary)
+    {
+        let model = makeModel(data)
+        let trainer = Trainer(model: model, store: store, usesLogQ: usesLogQ)
+        var shares: [Double] = []
+        try await trainer.load { shares.append($0) }
+        #expect(shares.last == 1)
+        var steps: [Int] = []
+        let summary = try await trainer.train(on: data.split(seed: 1).training, epochs: 10, seed: 2) {
+            steps.append($0.step)
+            #expect($0.stepCount == 170)
+        }
+        #expect(steps == Array(1...170))
+        return (model, summary)
+    }
+
+    @Test func trainingTellsTheStoreEverything() async throws {
+        let data = try makeData()
+        let store = LocalStore()
+        let (model, summary) = try await train(data, store, usesLogQ: true)
+        print("losses \(summary.losses)")
+        #expect(summary.losses.count == 10)
+        #expect(summary.losses[9] < summary.losses[0] * 0.7)
+
+        let state = store.state.withLock { $0 }
+        #expect(summary.steps == 170)
+        #expect(state.steps == Array(1...170))
+        #expect(state.putCount == summary.puts + data.dependencyNames.count)
+        #expect(state.counts.values.reduce(0, +) == Double(data.split(seed: 1).training.count * 10))
+        // The store holds what the model holds.
+        for number in Int32(0)..<Int32(data.dependencyNames.count) {
+            #expect(state.vectors[number] == model.item(number))
+        }
+    }
+
+    @Test func theSameSeedGivesTheSameModel() async throws {
+        let data = try makeData()
+        let (first, _) = try await train(data, LocalStore(), usesLogQ: true)
+        let (second, _) = try await train(data, LocalStore(), usesLogQ: true)
+        let (plain, _) = try await train(data, LocalStore(), usesLogQ: false)
+        for number in Int32(0)..<Int32(data.dependencyNames.count) {
+            #expect(first.item(number) == second.item(number))
+        }
+        #expect(first.query(0) == second.query(0))
+        #expect(first.query(0) != plain.query(0))
+    }
+
+    @Test func evaluationFindsWhatWasLearned() async throws {
+        let data = try makeData()
+        let store = LocalStore()
+        let (model, _) = try await train(data, store, usesLogQ: true)
+        let (training, heldOut) = data.split(seed: 1)
+        let questions = Evaluation.questions(training: training, heldOut: heldOut, limit: 50)
+        #expect(questions.count == 50)
+        var asked = 0
+        let evaluation = try await Evaluation.ask(questions, model, store, popular: [0]) { asked = $0 }
+        #expect(asked == 50)
+        #expect(evaluation.queryCount == 50)
+        print("recalls \(evaluation.recalls)")
+        // Eight dependencies a topic, about five of them known: what is left stands in front.
+        #expect(evaluation.recalls[0] > 0.9)
+        #expect(evaluation.recalls[2] == 1)
+    }
+
+    @Test func recallCountsPairsNotPackages() {
+        let answers: [[Int32]] = [[1, 2, 3], [9, 8, 7], []]
+        let truth: [[Int32]] = [[1, 3], [7], [5]]
+        #expect(Evaluation.recall(answers, truth, depth: 1) == 0.25)
+        #expect(Evaluation.recall(answers, truth, depth: 3) == 0.75)
+        #expect(Evaluation.recall([], [], depth: 10) == 0)
+
+        var evaluation = Evaluation()
+        let questions = truth.map { Evaluation.Question(package: 0, known: [], heldOut: $0) }
+        evaluation.score(answers, questions, [1, 7])
+        #expect(evaluation.recalls == [0.75, 0.75, 0.75])
+        #expect(evaluation.popularShare == 2.0 / 6)
+        #expect(evaluation.popularShareOfTruth == 0.5)
+    }
+
+    @Test func questionsAreTheFirstPackagesWithHeldOutPairs() {
+        let training = [
+            Pair(package: 1, dependency: 4), Pair(package: 2, dependency: 9), Pair(package: 1, dependency: 2),
+        ]
+        let heldOut = [
+            Pair(package: 5, dependency: 1), Pair(package: 1, dependency: 3), Pair(package: 3, dependency: 8),
+        ]
+        let questions = Evaluation.questions(training: training, heldOut: heldOut, limit: 2)
+        #expect(questions.map(\.package) == [1, 3])
+        #expect(questions.map(\.known) == [[2, 4], []])
+        #expect(questions.map(\.heldOut) == [[3], [8]])
+        #expect(Evaluation.mostPopular(training: training, dependencyCount: 100) == [2])
+    }
+}
