@@ -99,6 +99,11 @@ let package = Package(
             dependencies: ["LogQClient", "LogQServer", "WireProtocol", "PackedStrings", "logqd", "logq"]
         ),
         .testTarget(name: "HouseRulesTests"),
+        .executableTarget(
+            name: "Benchmarks",
+            dependencies: ["ItemStore", "PackedStrings", argumentParser, logging],
+            path: "Tests/Benchmarks"
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

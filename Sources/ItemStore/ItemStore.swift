@@ -134,6 +134,7 @@ package final class ItemStore: Sendable {
         statistics.checkpointedGroup = journal.checkpointedGroup
         statistics.journalByteCount = journal.frameCount * 4096
         statistics.checkpointPassCount = journal.checkpointPassCount
+        statistics.droppedCollectionCount = journal.droppedCollectionCount
         statistics.waitingWriteByteCount = writePath?.queue.waitingByteCount ?? 0
         statistics.mapByteCount = storage.mapSize
         statistics.usedByteCount = storage.usedByteCount
@@ -170,6 +171,8 @@ package struct StoreStatistics: Sendable {
     package var checkpointedGroup: UInt64 = 0
     package var journalByteCount = 0
     package var checkpointPassCount = 0
+    /// Dropped collections whose records are still to be erased.
+    package var droppedCollectionCount = 0
     package var waitingWriteByteCount = 0
     /// Reserved address space.
     package var mapByteCount = 0

@@ -9,6 +9,8 @@ final class StoreStatus: @unchecked Sendable {
         var checkpointedGroup: UInt64 = 0
         var frameCount = 0
         var checkpointPassCount = 0
+        /// Dropped collections whose records are not erased yet.
+        var droppedCollectionCount = 0
     }
 
     deinit {

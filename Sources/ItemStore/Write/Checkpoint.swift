@@ -146,7 +146,8 @@ extension WritePath {
             lastGroup: checkpoint.lastGroup,
             checkpointedGroup: checkpoint.checkpointedGroup,
             frameCount: checkpoint.journalFrameCount,
-            checkpointPassCount: checkpoint.passCount
+            checkpointPassCount: checkpoint.passCount,
+            droppedCollectionCount: checkpoint.droppedNumbers.count
         )
     }
 

@@ -1,0 +1,249 @@
+import Foundation
+import LMDB
+import Logging
+import PackedStrings
+import Testing
+
+@testable import ItemStore
+
+/// What a data directory may and may not be: in use, of another version, damaged, read-only, full.
+@Suite struct DataDirectoryTests {
+    private static let quiet: Logger = {
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        return logger
+    }()
+
+    private static func open(_ directory: TemporaryDirectory, isReadOnly: Bool = false) throws -> ItemStore {
+        try ItemStore.open(
+            StoreConfiguration(directory: directory.path, isReadOnly: isReadOnly),
+            logger: quiet
+        )
+    }
+
+    /// A directory with a bit of everything in its tables, or in its journal.
+    private static func filled(checkpointing: Bool) throws -> TemporaryDirectory {
+        let directory = TemporaryDirectory()
+        let store = try open(directory)
+        _ = try store.apply([
+            .create(name: "c", CollectionConfiguration(dimension: 3)),
+            .put(collection: "c", id: Array("a".utf8), vector: [1, 2, 3], features: Array(#"{"x":1}"#.utf8)),
+            .put(collection: "c", id: Array("b".utf8), vector: [4, 5, 6], features: nil),
+            .observe(
+                collection: "c",
+                step: 1,
+                sequence: WriterSequence(writer: "w", number: 9),
+                ids: PackedStrings([Array("a".utf8)])
+            ),
+        ])
+        store.close(checkpointing: checkpointing)
+        return directory
+    }
+
+    /// Opens the directory with the LMDB wrapper alone.
+    private static func tamper(
+        _ directory: TemporaryDirectory,
+        _ body: (borrowing WriteTransaction, Tables) throws -> Void
+    ) throws {
+        let environment = try Environment(
+            directory: directory.path,
+            options: Environment.Options(mapSize: 1 << 30)
+        )
+        try environment.write { transaction in try body(transaction, try Tables(in: transaction)) }
+    }
+
+    private static func flipByte<Key: TableKey>(
+        at offset: Int,
+        of key: Key,
+        in table: Table<Key>,
+        _ transaction: borrowing WriteTransaction
+    ) throws {
+        var bytes = try transaction.withValue(of: key, in: table) { value in Array(try #require(value)) }
+        bytes[offset < 0 ? bytes.count + offset : offset] ^= 0x10
+        try bytes.withUnsafeBytes { try transaction.put($0, for: key, in: table) }
+    }
+
+    private static func openingFails(_ directory: TemporaryDirectory) throws -> StoreError {
+        do {
+            _ = try open(directory)
+        } catch let error as StoreError {
+            return error
+        }
+        throw StoreError(.internalError, "the store opened")
+    }
+
+    // MARK: - Damage
+
+    @Test(arguments: [0, 5, -1])
+    func aDamagedRowIsNamed(offset: Int) throws {
+        let directory = try Self.filled(checkpointing: true)
+        try Self.tamper(directory) { transaction, tables in
+            try Self.flipByte(at: offset, of: RowKey(collection: 1, row: 1), in: tables.rows, transaction)
+        }
+        let error = try Self.openingFails(directory)
+        #expect(error.code == .corrupt)
+        #expect(error.message.contains("table 'rows', key RowKey(collection: 1, row: 1, part: 0)"), "\(error)")
+    }
+
+    @Test func damagedFeaturesFrequenciesAndCatalogueAreNamed() throws {
+        for table in ["features", "frequency", "meta"] {
+            let directory = try Self.filled(checkpointing: true)
+            try Self.tamper(directory) { transaction, tables in
+                switch table {
+                case "features":
+                    let key = FeatureKey(collection: 1, row: 0)
+                    try Self.flipByte(at: -2, of: key, in: tables.features, transaction)
+                case "frequency":
+                    let key = FrequencyKey(collection: 1, chunk: 0)
+                    try Self.flipByte(at: 40, of: key, in: tables.frequency, transaction)
+                default:
+                    try Self.flipByte(at: -1, of: MetaKey(.collection, number: 1), in: tables.meta, transaction)
+                }
+            }
+            let error = try Self.openingFails(directory)
+            #expect(error.code == .corrupt)
+            #expect(error.message.contains("table '\(table)'"), "\(error)")
+        }
+    }
+
+    @Test func aDamagedOrMissingJournalFrameIsNamed() throws {
+        for isMissing in [false, true] {
+            let directory = try Self.filled(checkpointing: false)
+            try Self.tamper(directory) { transaction, tables in
+                let key = try #require(try transaction.first(in: tables.journal))
+                if isMissing {
+                    // The group begins with its length, which is now more than what is there.
+                    var bytes = try transaction.withValue(of: key, in: tables.journal) { Array(try #require($0)) }
+                    bytes.removeLast()
+                    bytes.withUnsafeMutableBytes { Checksum.seal($0, key: key) }
+                    try bytes.withUnsafeBytes { try transaction.put($0, for: key, in: tables.journal) }
+                } else {
+                    try Self.flipByte(at: -1, of: key, in: tables.journal, transaction)
+                }
+            }
+            let error = try Self.openingFails(directory)
+            #expect(error.code == .corrupt)
+            #expect(error.message.contains("table 'journal'"), "\(error)")
+        }
+    }
+
+    @Test func aRecordUnderAnotherKeyIsCorrupt() throws {
+        let directory = try Self.filled(checkpointing: true)
+        try Self.tamper(directory) { transaction, tables in
+            let key = RowKey(collection: 1, row: 0)
+            let bytes = try transaction.withValue(of: key, in: tables.rows) { Array(try #require($0)) }
+            try bytes.withUnsafeBytes {
+                try transaction.put($0, for: RowKey(collection: 1, row: 1), in: tables.rows)
+            }
+        }
+        #expect(try Self.openingFails(directory).code == .corrupt)
+    }
+
+    // MARK: - Versions and holders
+
+    @Test func anUnknownSchemaIsRefused() throws {
+        let directory = try Self.filled(checkpointing: true)
+        try Self.tamper(directory) { transaction, tables in
+            try tables.putInteger(Tables.schemaVersion + 1, for: MetaKey(.schema), transaction)
+        }
+        let error = try Self.openingFails(directory)
+        #expect(error.code == .unknownSchema)
+        #expect(error.message.contains("got schema version 2"), "\(error)")
+    }
+
+    @Test func aDirectoryHoldsOneStore() throws {
+        let directory = TemporaryDirectory()
+        let first = try Self.open(directory)
+        let error = try Self.openingFails(directory)
+        #expect(error.code == .directoryInUse)
+        #expect(error.message.contains("process \(getpid())"), "\(error)")
+        first.close()
+    }
+
+    @Test(arguments: [true, false])
+    func readOnlyServesWhatIsThereAndRefusesWrites(checkpointing: Bool) throws {
+        let directory = try Self.filled(checkpointing: checkpointing)
+        let store = try Self.open(directory, isReadOnly: true)
+        let ids = PackedStrings([Array("a".utf8), Array("b".utf8)])
+        let collection = try #require(store.collection(named: "c"))
+        #expect(collection.embeddings(of: ids, 0..<2).values == [1, 2, 3, 4, 5, 6])
+        #expect(throws: StoreError(.readOnly, "the daemon was started read-only")) {
+            try store.submit(WriteBatch([.drop(name: "c")]) { _ in })
+        }
+        store.close()
+    }
+
+    // MARK: - Bounds
+
+    @Test func aFullQueueIsBusyAndAClosedStoreIsDraining() throws {
+        var limits = StoreLimits()
+        limits.writeQueueBytesMax = 200
+        let fixture = try StoreFixture(limits: limits)
+        let tooLarge = WriteBatch([
+            .put(collection: "c", id: [1], vector: [Float](repeating: 0, count: 100), features: nil)
+        ]) { _ in }
+        do {
+            try fixture.store.submit(tooLarge)
+            Issue.record("a batch over the bound was taken")
+        } catch {
+            #expect(error.code == .busy)
+        }
+        fixture.store.close()
+        do {
+            try fixture.store.submit(WriteBatch([.drop(name: "c")]) { _ in })
+            Issue.record("a closed store took a batch")
+        } catch {
+            #expect(error.code == .draining)
+        }
+    }
+
+    @Test func limitsOfCollectionsWritersAndSteps() throws {
+        var limits = StoreLimits()
+        limits.collectionsMax = 1
+        limits.sequenceWritersMax = 1
+        let fixture = try StoreFixture(limits: limits)
+        let configuration = CollectionConfiguration(dimension: 2)
+        let ids = PackedStrings([Array("a".utf8)])
+        let outcomes = try fixture.apply([
+            .create(name: "c", configuration),
+            .create(name: "d", configuration),
+            .observe(collection: "c", step: 1, sequence: WriterSequence(writer: "v", number: 1), ids: ids),
+            .observe(collection: "c", step: 2, sequence: WriterSequence(writer: "w", number: 1), ids: ids),
+            .observe(collection: "c", step: .max, sequence: nil, ids: ids),
+            .observe(collection: "c", step: nil, sequence: nil, ids: ids),
+        ])
+        let codes = outcomes.map { outcome -> StoreError.Code? in
+            if case .failed(let error) = outcome { error.code } else { nil }
+        }
+        #expect(codes == [nil, .limit, nil, .limit, nil, .limit])
+    }
+
+    /// Also when the process ended right after the commit of the drop, of which nothing but the missing catalogue
+    /// record tells.
+    @Test(arguments: [false, true])
+    func recordsOfDroppedCollectionsAreErased(byAnotherProcess: Bool) throws {
+        let directory = try Self.filled(checkpointing: true)
+        if byAnotherProcess {
+            try Self.tamper(directory) { transaction, tables in
+                _ = try transaction.delete(MetaKey(.collection, number: 1), from: tables.meta)
+            }
+        }
+        do {
+            let store = try Self.open(directory)
+            if !byAnotherProcess { _ = try store.apply([.drop(name: "c")]) }
+            _ = try store.apply([.create(name: "c", CollectionConfiguration(dimension: 3))])
+            #expect(store.collection(named: "c")?.idCount == 0)
+            let deadline = ContinuousClock().now + .seconds(20)
+            while store.statistics().droppedCollectionCount > 0 {
+                try #require(ContinuousClock().now < deadline, "the records were not erased")
+                sched_yield()
+            }
+            store.close()
+        }
+        try Self.tamper(directory) { transaction, tables in
+            #expect(try transaction.entryCount(in: tables.rows) == 0)
+            #expect(try transaction.entryCount(in: tables.features) == 0)
+            #expect(try transaction.entryCount(in: tables.frequency) == 0)
+        }
+    }
+}

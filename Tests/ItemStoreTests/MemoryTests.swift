@@ -1,0 +1,107 @@
+import PackedStrings
+import Testing
+
+@testable import ItemStore
+
+/// The structures that everything stands on, against plain ones.
+@Suite struct MemoryTests {
+    @Test(arguments: [1, 2, 3])
+    func theIDTableMatchesADictionary(seed: UInt64) {
+        print("seed \(seed)")
+        var random = SeededGenerator(seed: seed)
+        let table = IdentifierTable()
+        var expected: [Int: UInt32] = [:]
+        func hash(_ id: Int) -> IdentifierTable.Hash {
+            withUnsafeBytes(of: id) { IdentifierTable.Hash($0) }
+        }
+        // A row stands for its id here, so that a match can be told from a collision.
+        for _ in 0..<20_000 {
+            let id = Int.random(in: 0..<4_000, using: &random)
+            if let row = expected.removeValue(forKey: id) {
+                table.remove(row, hash(id)) {}
+            } else {
+                expected[id] = UInt32(id)
+                table.insert(UInt32(id), hash(id))
+            }
+        }
+        for id in 0..<4_000 {
+            let found = table.firstMatch(hash(id)) { row in row == UInt32(id) ? row : nil }
+            #expect(found == expected[id])
+        }
+    }
+
+    @Test func idsOfEveryLengthFitASlot() {
+        let slot = UnsafeMutablePointer<IdentifierSlot>.allocate(capacity: 1)
+        slot.initialize(to: IdentifierSlot())
+        defer { slot.deallocate() }
+        for length in 1...255 {
+            let id = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ length) }
+            id.withUnsafeBytes { bytes in
+                IdentifierSlot.set(slot, bytes)
+                #expect(IdentifierSlot.equals(slot, bytes))
+                #expect(Array(IdentifierSlot.bytes(slot)) == id)
+            }
+            var other = id
+            other[length - 1] ^= 1
+            other.withUnsafeBytes { #expect(!IdentifierSlot.equals(slot, $0)) }
+            IdentifierSlot.clear(slot)
+            #expect(IdentifierSlot.length(slot) == 0)
+        }
+    }
+
+    @Test func theRowBitmapFindsMarkedRowsInOrder() {
+        var bitmap = RowBitmap()
+        let rows = [0, 1, 63, 64, 511, 512, 513, 1_000, 1_023]
+        for row in rows { bitmap.insert(row) }
+        var found: [Int] = []
+        var next = 0
+        while let row = bitmap.first(from: next) {
+            found.append(row)
+            next = row + 1
+        }
+        #expect(found == rows)
+        for row in rows { bitmap.remove(row) }
+        #expect(bitmap.first(from: 0) == nil)
+    }
+
+    @Test func operationsReadBackAsTheyWereWritten() throws {
+        var encoder = OperationEncoder()
+        Array("id".utf8).withUnsafeBytes { encoder.assign(collection: 7, row: 3, id: $0) }
+        encoder.free(collection: 7, row: 4, countRemoved: 2.5)
+        encoder.embedding(collection: 8, row: 5, vector: [1, -2])
+        encoder.features(collection: 8, row: 6, json: Array("{}".utf8))
+        encoder.observe(collection: 9, step: 11, countAdded: 2, rows: [1, 2])
+        encoder.frequencies(collection: 9, step: 12, countAdded: 1, rows: [9], gaps: [.nan], counts: [4])
+        encoder.sequence(collection: 9, WriterSequence(writer: "w", number: 13))
+        var seen: [String] = []
+        try encoder.withBytes { bytes in
+            var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
+            while let (collection, operation) = try reader.next() {
+                seen.append("\(collection) " + describe(operation))
+            }
+        }
+        #expect(
+            seen == [
+                "7 assign 3 id", "7 free 4 2.5", "8 embedding 5 8 bytes", "8 features 6 {}", "9 observe 11 2.0 8 bytes",
+                "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)", "9 sequence 13 w",
+            ]
+        )
+    }
+
+    private func describe(_ operation: Operation) -> String {
+        switch operation {
+        case .assign(let row, let id): "assign \(row) \(String(decoding: id, as: UTF8.self))"
+        case .free(let row, let count): "free \(row) \(count)"
+        case .embedding(let row, let vector): "embedding \(row) \(vector.count) bytes"
+        case .features(let row, let json): "features \(row) \(String(decoding: json, as: UTF8.self))"
+        case .observe(let step, let count, let rows): "observe \(step) \(count) \(rows.count) bytes"
+        case .frequencies(let step, let count, let entries):
+            {
+                let entry = FrequencyEntry(entries, at: 0)
+                return "frequencies \(step) \(count) row \(entry.row) gap \(entry.gap.debugDescription) "
+                    + "count \(entry.count.debugDescription)"
+            }()
+        case .sequence(let number, let writer): "sequence \(number) \(String(decoding: writer, as: UTF8.self))"
+        }
+    }
+}
