@@ -23,7 +23,6 @@ final class DataDirectory: @unchecked Sendable {
         guard descriptor >= 0 else { throw Self.failure("could not open '\(file)'", errno) }
         guard flock(descriptor, (isReadOnly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
             let reason = errno
-            defer { close(descriptor) }
             guard reason == EWOULDBLOCK else { throw Self.failure("could not lock '\(file)'", reason) }
             let holder = Self.contents(descriptor)
             throw StoreError(.directoryInUse, "the data directory '\(path)' is in use by process \(holder)")
@@ -31,15 +30,14 @@ final class DataDirectory: @unchecked Sendable {
         if !isReadOnly {
             let name = Array("\(getpid())\n".utf8)
             guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, name, name.count, 0) == name.count else {
-                let reason = errno
-                close(descriptor)
-                throw Self.failure("could not write '\(file)'", reason)
+                throw Self.failure("could not write '\(file)'", errno)
             }
         }
     }
 
+    /// Also runs when `init` throws, for all properties are set by then: nothing else may close the file.
     deinit {
-        close(descriptor)
+        if descriptor >= 0 { close(descriptor) }
     }
 
     /// An address space for LMDB that no disk outgrows: it costs nothing but addresses, and a map that is full before
