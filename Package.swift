@@ -5,11 +5,12 @@ import PackageDescription
 // `--explicit-target-dependency-import-check error`, and `Tests/HouseRulesTests` reads every import.
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let nioConcurrency = Target.Dependency.product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 
 let package = Package(
@@ -53,7 +54,7 @@ let package = Package(
             name: "LogQServer",
             dependencies: [
                 "ItemStore", "WireProtocol", "PackedStrings", "SamplingFrequency", "VectorIndex",
-                nioCore, nioPosix, logging, deque, serviceLifecycle,
+                nioCore, nioPosix, nioConcurrency, logging, deque, serviceLifecycle,
             ]
         ),
         .target(
@@ -69,7 +70,9 @@ let package = Package(
 
         .executableTarget(
             name: "logqd",
-            dependencies: ["LogQServer", "ItemStore", argumentParser, logging, serviceLifecycle]
+            dependencies: [
+                "LogQServer", "ItemStore", "WireProtocol", argumentParser, logging, nioCore, serviceLifecycle, unixSignals,
+            ]
         ),
         .executableTarget(name: "logq", dependencies: ["LogQClient", "DependencyDemo", argumentParser]),
 

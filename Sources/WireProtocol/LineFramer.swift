@@ -26,6 +26,9 @@ package struct LineFramer {
     /// Bytes that were received and belong to no consumed line.
     package var pendingByteCount: Int { buffer.readableBytes }
 
+    /// Whether `next()` has returned all there is until more bytes arrive.
+    package var isWaitingForBytes: Bool { isLost || scannedCount == buffer.readableBytes }
+
     /// Takes over the bytes of `bytes`.
     package mutating func append(_ bytes: ByteBuffer) {
         if buffer.readableBytes == 0 {

@@ -8,13 +8,19 @@ import PackedStrings
 package struct ReplyWriter: Sendable {
     package var vectorFormat = VectorText.Format.text
 
-    package init() {}
+    package var replyBytesMax: Int
 
+    package init(replyBytesMax: Int = Limits().replyBytesMax) {
+        self.replyBytesMax = replyBytesMax
+    }
+
+    /// Appends the reply. One that would be longer than `replyBytesMax` becomes the error that says so.
     package func write(_ reply: Reply, into buffer: inout ByteBuffer) {
         switch reply {
         case .rows(let block):
+            let start = buffer.writerIndex
             beginRows(count: block.count, into: &buffer)
-            write(block, into: &buffer)
+            if !write(block, into: &buffer, start: start) { writeTooLong(into: &buffer, start: start) }
         case .failure(let error):
             write(error, into: &buffer)
         }
@@ -37,16 +43,27 @@ package struct ReplyWriter: Sendable {
         }
     }
 
-    /// Writes rows whose header was written.
-    package func write(_ block: RowBlock, into buffer: inout ByteBuffer) {
-        guard block.count > 0 else { return }
+    /// Appends rows to the reply that began at `start`. False, and not all of them were written, if it gets too long.
+    package func write(_ block: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool {
+        guard block.count > 0 else { return true }
         var vectorsSeen = [Int](repeating: 0, count: block.columns.count)
         for row in 0..<block.count {
             for (index, column) in block.columns.enumerated() {
                 write(column, row: row, isFirst: index == 0, vectorsSeen: &vectorsSeen[index], into: &buffer)
             }
             buffer.writeInteger(UInt8(ascii: "\n"))
+            guard buffer.writerIndex - start <= replyBytesMax else { return false }
         }
+        return true
+    }
+
+    /// Takes the reply that began at `start` back, and says instead that it is too long.
+    package func writeTooLong(into buffer: inout ByteBuffer, start: Int) {
+        buffer.moveWriterIndex(to: start)
+        write(
+            WireError(.limit, "got a reply of more than \(replyBytesMax) bytes, expected at most that: ask for less"),
+            into: &buffer
+        )
     }
 
     private func write(

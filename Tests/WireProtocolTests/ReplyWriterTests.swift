@@ -55,9 +55,21 @@ struct ReplyWriterTests {
         var buffer = ByteBuffer()
         let writer = ReplyWriter()
         writer.beginRows(count: 3, into: &buffer)
-        writer.write(RowBlock(count: 2, [Column(.ids(ids))]), into: &buffer)
-        writer.write(RowBlock(count: 1, [Column(.ids(ids, from: 2))]), into: &buffer)
+        #expect(writer.write(RowBlock(count: 2, [Column(.ids(ids))]), into: &buffer, start: 0))
+        #expect(writer.write(RowBlock(count: 1, [Column(.ids(ids, from: 2))]), into: &buffer, start: 0))
         #expect(String(buffer: buffer) == text(.rows(RowBlock(count: 3, [Column(.ids(ids))]))))
+    }
+
+    @Test func aReplyThatIsTooLongIsTakenBack() {
+        let ids = strings("a", "b", "c")
+        let whole = text(.rows(RowBlock(count: 3, [Column(.ids(ids))])))
+        for replyBytesMax in 0...whole.utf8.count {
+            var buffer = ByteBuffer(string: "before ")
+            let writer = ReplyWriter(replyBytesMax: replyBytesMax)
+            writer.write(.rows(RowBlock(count: 3, [Column(.ids(ids))])), into: &buffer)
+            let isWhole = replyBytesMax == whole.utf8.count
+            #expect(String(buffer: buffer).hasPrefix(isWhole ? "before " + whole : "before ERR LIMIT "))
+        }
     }
 
     /// What the server writes, the client reads.

@@ -1,0 +1,83 @@
+import ItemStore
+import PackedStrings
+import WireProtocol
+
+/// One verb: what it looks like, what it is for, what it does. `CommandTable` has them all.
+struct Command: Sendable {
+    let syntax: VerbSyntax
+    /// One line for `HELP`.
+    let summary: String
+    /// A request that shows it.
+    let example: String
+    let action: Action
+
+    init(_ syntax: VerbSyntax, _ summary: String, example: String, _ action: Action) {
+        self.syntax = syntax
+        self.summary = summary
+        self.example = example
+        self.action = action
+    }
+
+    /// What a verb does. The kind says where it runs and what it has to wait for; see `ConnectionState`.
+    enum Action: Sendable {
+        /// Answers at once and touches no items; may change the session.
+        case session(@Sendable (inout Session, Request, Services) throws(WireError) -> Reply)
+        /// Answers and ends the connection.
+        case quit
+        /// Reads, once.
+        case read(@Sendable (Request, Services) throws(WireError) -> Reply)
+        /// Reads a row for each id, in slices.
+        case lookup(@Sendable (Request, Services) throws(WireError) -> Lookup)
+        /// Runs in the query pool.
+        case search(@Sendable (Request, Services) throws(WireError) -> Search)
+        /// Goes to the store's writer, together with its neighbours.
+        case write(@Sendable (Request) -> Write)
+    }
+}
+
+/// What belongs to one connection.
+struct Session {
+    var writer: ReplyWriter
+}
+
+/// A request that is answered with a row for each id: thousands of them are read in slices, between which other
+/// connections get their turn.
+struct Lookup {
+    let rowCount: Int
+    /// Rows that can be answered in about a millisecond.
+    let rowsPerSlice: Int
+    let rows: (Range<Int>) -> RowBlock
+}
+
+/// A query for the pool.
+struct Search: Sendable {
+    /// About how long its answer gets.
+    let answerByteCount: Int
+    let run: @Sendable () -> Reply
+}
+
+extension WireError {
+    init(_ error: StoreError) {
+        self.init(WireErrorCode(error.code), error.message)
+    }
+}
+
+extension WireErrorCode {
+    init(_ code: StoreError.Code) {
+        switch code {
+        case .noCollection: self = .noCollection
+        case .noItem: self = .noItem
+        case .exists: self = .exists
+        case .dimension: self = .dimension
+        case .badVector: self = .badVector
+        case .badRequest: self = .badRequest
+        case .limit: self = .limit
+        case .busy: self = .busy
+        case .full: self = .full
+        case .readOnly: self = .readOnly
+        case .corrupt: self = .corrupt
+        case .draining: self = .draining
+        case .unknownSchema, .directoryInUse, .internalError: self = .internalError
+        }
+    }
+}

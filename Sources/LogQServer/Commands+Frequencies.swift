@@ -1,0 +1,95 @@
+import Foundation
+import ItemStore
+import PackedStrings
+import SamplingFrequency
+import WireProtocol
+
+/// Observations in, log Q out.
+extension Commands {
+    static func observe(_ request: Request) -> Write {
+        .observe(
+            collection: request.collection,
+            step: request.step,
+            sequence: request.writerSequence(.seq).map { WriterSequence(writer: $0.writer, number: $0.number) },
+            ids: request.ids
+        )
+    }
+
+    static func setFrequencies(_ request: Request) -> Write {
+        .setFrequencies(
+            collection: request.collection,
+            step: request.step,
+            ids: request.ids,
+            gaps: request.gaps,
+            counts: request.counts
+        )
+    }
+
+    static func logQ(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
+        let unit = request.choice(.unit).map { CommandTable.units[$0] } ?? .q
+        let batch = request.integer(.batch).map { Double($0) }
+        let strength = request.number(.strength) ?? 1
+        guard (unit == .expected) == (batch != nil) else {
+            let got = batch == nil ? "unit=expected without batch=" : "batch= with unit=\(unit.rawValue)"
+            throw WireError(.badRequest, "got \(got), expected both unit=expected and batch=, or neither")
+        }
+        let collection = try services.collection(named: request.collection)
+        let ids = request.ids
+        return Lookup(rowCount: ids.count, rowsPerSlice: rowsPerSlice(rowBytes: 128)) {
+            let estimates = collection.frequencies(of: ids, $0)
+            let logs = estimates.map { estimate -> Double in
+                let quantity =
+                    switch unit {
+                    case .q: estimate.q
+                    case .p: estimate.p
+                    case .expected: estimate.expected(batch: batch ?? 1)
+                    }
+                // Adding 0 turns -0, which a strength of 0 gives, into 0.
+                return strength * log(quantity) + 0
+            }
+            return RowBlock(
+                count: $0.count,
+                [Column(.ids(ids, from: $0.lowerBound)), Column(.numbers(logs)), states(estimates)]
+            )
+        }
+    }
+
+    static func frequencies(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
+        let collection = try services.collection(named: request.collection)
+        let batch = request.integer(.batch).map { Double($0) }
+        let ids = request.ids
+        return Lookup(rowCount: ids.count, rowsPerSlice: rowsPerSlice(rowBytes: 256)) {
+            let estimates = collection.frequencies(of: ids, $0)
+            return RowBlock(
+                count: $0.count,
+                [
+                    Column(.ids(ids, from: $0.lowerBound)),
+                    Column(.numbers(estimates.map(\.q)), label: "q"),
+                    Column(.numbers(estimates.map(\.p)), label: "p"),
+                    Column(
+                        .numbers(estimates.map { estimate in batch.map(estimate.expected(batch:)) ?? .nan }),
+                        label: "expected"
+                    ),
+                    Column(.numbers(estimates.map { $0.gap ?? .nan }), label: "gap"),
+                    Column(.numbers(estimates.map(\.count)), label: "count"),
+                    Column(.integers(estimates.map { $0.lastStep ?? -1 }), label: "last"),
+                    states(estimates, label: "state"),
+                ]
+            )
+        }
+    }
+
+    private static let stateWords: [StaticString] = ["seen", "once", "unseen", "stale"]
+
+    private static func states(_ estimates: [FrequencyEstimate], label: StaticString? = nil) -> Column {
+        let choices = estimates.map { estimate -> UInt8 in
+            switch estimate.state {
+            case .seen: 0
+            case .once: 1
+            case .unseen: 2
+            case .stale: 3
+            }
+        }
+        return Column(.choices(choices, among: stateWords), label: label)
+    }
+}

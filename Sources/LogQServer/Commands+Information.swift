@@ -1,0 +1,206 @@
+import ItemStore
+import NIOCore
+import PackedStrings
+import Synchronization
+import VectorIndex
+import WireProtocol
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// What the daemon says of itself: HELLO, HELP, INFO, COLLECTIONS; and CREATE.
+extension Commands {
+    static func create(_ request: Request) -> Write {
+        .create(
+            name: request.collection,
+            CollectionConfiguration(
+                dimension: Int(request.integer(.dim) ?? 1),
+                metric: request.choice(.metric).map { CommandTable.metrics[$0] } ?? .dot,
+                alpha: request.number(.alpha) ?? 0.01
+            )
+        )
+    }
+
+    static func hello(
+        _ session: inout Session,
+        _ request: Request,
+        _ services: Services
+    ) throws(WireError) -> Reply {
+        let format = CommandTable.vectorFormats[request.choice(.vectors) ?? 0]
+        session.writer.vectorFormat = format.format
+        return namesAndValues(
+            [
+                ("server", "logqd"), ("version", services.configuration.version),
+                ("protocol", "\(Limits.protocolVersion)"), ("vectors", format.name),
+            ] + limits(services.limits)
+        )
+    }
+
+    static func help(
+        _ session: inout Session,
+        _ request: Request,
+        _ services: Services
+    ) throws(WireError) -> Reply {
+        guard let word = request.word else { return texts(CommandTable.commands.map(usageAndSummary)) }
+        var name = word
+        guard let index = name.withUTF8({ services.parser.verb(named: UnsafeRawBufferPointer($0)) }) else {
+            throw WireError(.unknown, "got \(quoted(word)), expected a verb (HELP lists them)")
+        }
+        let command = CommandTable.commands[index]
+        let options = command.syntax.options.map { "\($0.name.rawValue)=\($0.placeholder) -- \($0.help)" }
+        return texts([usageAndSummary(command)] + options + ["example: \(command.example)"])
+    }
+
+    private static func usageAndSummary(_ command: Command) -> String {
+        "\(command.syntax.usage) -- \(command.summary)"
+    }
+
+    static func collections(_ request: Request, _ services: Services) throws(WireError) -> Reply {
+        let all = services.store.collections()
+        return .rows(
+            RowBlock(
+                count: all.count,
+                [
+                    Column(.texts(all.map(\.name))),
+                    Column(.integers(all.map { Int64($0.configuration.dimension) }), label: "dim"),
+                    Column(.texts(all.map(\.configuration.metric.rawValue)), label: "metric"),
+                    Column(.numbers(all.map(\.configuration.alpha)), label: "alpha"),
+                    Column(.integers(all.map { Int64($0.itemCount) }), label: "items"),
+                    Column(.integers(all.map { Int64($0.idCount) }), label: "ids"),
+                ]
+            )
+        )
+    }
+
+    // MARK: INFO
+
+    static let infoSections = ["server", "memory", "storage", "limits", "collections"]
+
+    static func info(_ request: Request, _ services: Services) throws(WireError) -> Reply {
+        var sections = infoSections
+        if let word = request.word {
+            guard infoSections.contains(word) else {
+                let known = infoSections.joined(separator: " ")
+                throw WireError(.badRequest, "got section \(quoted(word)), expected one of \(known)")
+            }
+            sections = [word]
+        }
+        let statistics = services.store.statistics()
+        var rows: [(String, String)] = []
+        for section in sections {
+            switch section {
+            case "server": rows += server(services)
+            case "memory": rows += memory(statistics)
+            case "storage": rows += storage(statistics)
+            case "limits":
+                rows += limits(services.limits)
+                rows.append(("max-connections", "\(services.configuration.connectionsMax)"))
+                rows.append(("query-queue", "\(services.configuration.waitingQueriesMax)"))
+                rows.append(("write-queue-bytes", "\(services.store.configuration.limits.writeQueueBytesMax)"))
+            default: rows += collections(statistics, services)
+            }
+        }
+        return namesAndValues(rows)
+    }
+
+    private static func server(_ services: Services) -> [(String, String)] {
+        let metrics = services.metrics
+        let uptime = (NIODeadline.now() - services.startTime).nanoseconds / 1_000_000_000
+        return [
+            ("version", services.configuration.version),
+            ("protocol", "\(Limits.protocolVersion)"),
+            ("pid", "\(getpid())"),
+            ("uptime-seconds", "\(uptime)"),
+            ("threads", "\(services.configuration.eventLoopCount)"),
+            ("query-threads", "\(services.configuration.queryThreadCount)"),
+            ("waiting-queries", "\(services.pool.waitingCount)"),
+            ("connections", "\(metrics.connectionCount.load(ordering: .relaxed))"),
+            ("connections-accepted", "\(metrics.acceptedConnectionCount.load(ordering: .relaxed))"),
+            ("connections-refused", "\(metrics.refusedConnectionCount.load(ordering: .relaxed))"),
+            ("requests", "\(metrics.requestCount.load(ordering: .relaxed))"),
+            ("errors", "\(metrics.errorCount.load(ordering: .relaxed))"),
+        ]
+    }
+
+    private static func memory(_ statistics: StoreStatistics) -> [(String, String)] {
+        var rows = [("collections-bytes", "\(statistics.memoryByteCount)")]
+        if statistics.idCount > 0 {
+            rows.append(("bytes-per-id", "\(statistics.memoryByteCount / statistics.idCount)"))
+        }
+        if let resident = residentByteCount() { rows.append(("resident-bytes", "\(resident)")) }
+        return rows
+    }
+
+    private static func storage(_ statistics: StoreStatistics) -> [(String, String)] {
+        [
+            ("directory", statistics.directory),
+            ("writes", statistics.failure.map { "refused: \($0)" } ?? "served"),
+            ("recovery-seconds", NumberText.text(statistics.recoverySeconds)),
+            ("replayed-groups", "\(statistics.replayedGroupCount)"),
+            ("last-group", "\(statistics.lastGroup)"),
+            ("checkpointed-group", "\(statistics.checkpointedGroup)"),
+            ("checkpoint-passes", "\(statistics.checkpointPassCount)"),
+            ("journal-bytes", "\(statistics.journalByteCount)"),
+            ("waiting-write-bytes", "\(statistics.waitingWriteByteCount)"),
+            ("used-bytes", "\(statistics.usedByteCount)"),
+            ("map-bytes", "\(statistics.mapByteCount)"),
+        ]
+    }
+
+    private static func collections(
+        _ statistics: StoreStatistics,
+        _ services: Services
+    ) -> [(String, String)] {
+        let rows = [
+            ("collections", "\(statistics.collectionCount)"),
+            ("items", "\(statistics.itemCount)"),
+            ("ids", "\(statistics.idCount)"),
+        ]
+        return rows
+            + services.store.collections().map { collection in
+                let bytes = collection.memoryByteCount
+                let ids = collection.idCount
+                return ("collection:\(collection.name)", "items=\(collection.itemCount) ids=\(ids) bytes=\(bytes)")
+            }
+    }
+
+    private static func limits(_ limits: Limits) -> [(String, String)] {
+        [
+            ("max-line-bytes", "\(limits.lineBytesMax)"),
+            ("max-ids", "\(limits.idsMax)"),
+            ("max-k", "\(limits.kMax)"),
+            ("max-reply-bytes", "\(limits.replyBytesMax)"),
+            ("max-dimension", "\(limits.dimensionMax)"),
+        ]
+    }
+
+    /// The memory of this process; nil where the system does not say.
+    private static func residentByteCount() -> Int? {
+        #if os(Linux)
+        guard let file = fopen("/proc/self/statm", "r") else { return nil }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 128)
+        let count = fread(&bytes, 1, bytes.count, file)
+        let words = bytes[..<count].split(separator: UInt8(ascii: " "))
+        guard words.count > 1, let pages = Int(String(decoding: words[1], as: UTF8.self)) else { return nil }
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE)))
+        #else
+        return nil
+        #endif
+    }
+
+    // MARK: Shapes
+
+    private static func namesAndValues(_ rows: [(String, String)]) -> Reply {
+        .rows(RowBlock(count: rows.count, [Column(.texts(rows.map(\.0))), Column(.texts(rows.map(\.1)))]))
+    }
+
+    private static func texts(_ rows: [String]) -> Reply {
+        .rows(RowBlock(count: rows.count, [Column(.texts(rows))]))
+    }
+}

@@ -1,0 +1,168 @@
+import ItemStore
+import PackedStrings
+import VectorIndex
+import WireProtocol
+
+/// The handlers of the verbs, by topic in `Commands+*.swift`. They turn a parsed request into a question to the store,
+/// and its answer into columns; they hold no state and no algorithm.
+enum Commands {
+    /// Rows of about this much text are written before other connections get their turn.
+    private static let sliceBytes = 1 << 18
+
+    /// A slice of rows that print about `rowBytes` each.
+    static func rowsPerSlice(rowBytes: Int) -> Int {
+        max(16, min(2_048, sliceBytes / max(1, rowBytes)))
+    }
+
+    /// About how long a vector prints.
+    static func vectorBytes(dimension: Int) -> Int { dimension * 12 }
+}
+
+// MARK: - Items
+
+extension Commands {
+    static func put(_ request: Request) -> Write {
+        .put(
+            collection: request.collection,
+            id: Array(request.ids[0]),
+            vector: request.vector ?? [],
+            features: request.json
+        )
+    }
+
+    static func get(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
+        let collection = try services.collection(named: request.collection)
+        let dimension = collection.configuration.dimension
+        let ids = request.ids
+        return Lookup(rowCount: ids.count, rowsPerSlice: rowsPerSlice(rowBytes: vectorBytes(dimension: dimension))) {
+            let column = collection.embeddings(of: ids, $0)
+            return RowBlock(
+                count: $0.count,
+                [
+                    Column(.ids(ids, from: $0.lowerBound)),
+                    Column(.vectors(column.values, dimension: dimension, isPresent: column.isPresent)),
+                ]
+            )
+        }
+    }
+
+    static func scan(_ request: Request, _ services: Services) throws(WireError) -> Reply {
+        let collection = try services.collection(named: request.collection)
+        let after = request.integer(.after).map { UInt32($0) }
+        let limit = request.integer(.limit).map { Int($0) } ?? Limits.scanRowsDefault
+        let (rows, ids) = collection.scan(after: after, limit: limit)
+        return .rows(RowBlock(count: rows.count, [Column(.integers(rows.map { Int64($0) })), Column(.ids(ids))]))
+    }
+}
+
+// MARK: - Features
+
+extension Commands {
+    static func features(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
+        let collection = try services.collection(named: request.collection)
+        let ids = request.ids
+        let keys = request.strings(.fields)
+        return Lookup(rowCount: ids.count, rowsPerSlice: rowsPerSlice(rowBytes: 512)) {
+            var column = collection.features(of: ids, $0)
+            if let keys { column.json = select(keys, from: column) }
+            return RowBlock(
+                count: $0.count,
+                [
+                    Column(.ids(ids, from: $0.lowerBound)),
+                    Column(.json(column.json, isPresent: column.isPresent)),
+                ]
+            )
+        }
+    }
+
+    private static func select(_ keys: PackedStrings, from column: Collection.FeatureColumn) -> PackedStrings {
+        var selected = PackedStrings()
+        for index in 0..<column.json.count {
+            if column.isPresent[index] {
+                column.json.withString(index) { JSONText.select(keys, from: $0, into: &selected) }
+            } else {
+                selected.finishString()
+            }
+        }
+        return selected
+    }
+}
+
+// MARK: - Search
+
+extension Commands {
+    static func score(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
+        let collection = try services.collection(named: request.collection)
+        let query = try queryVector(request.vector ?? [], for: collection)
+        let ids = request.ids
+        let rows = max(16, min(2_048, (1 << 20) / max(1, query.dimension)))
+        return Lookup(rowCount: ids.count, rowsPerSlice: rows) {
+            let scores = collection.scores(of: ids, $0, against: query)
+            return RowBlock(
+                count: $0.count,
+                [Column(.ids(ids, from: $0.lowerBound)), Column(.numbers(scores.map { $0 ?? .nan }))]
+            )
+        }
+    }
+
+    static func topK(_ request: Request, _ services: Services) throws(WireError) -> Search {
+        let collection = try services.collection(named: request.collection)
+        var except = request.strings(.except) ?? PackedStrings()
+        var vector = request.vector
+        if let like = request.strings(.like) {
+            vector = like.withString(0) { collection.vector(of: $0) }
+            guard vector != nil else {
+                let id = like.withString(0) { quoted($0) }
+                throw WireError(.noItem, "got like=\(id), expected the id of an item with an embedding")
+            }
+            except.append(like[0])
+        }
+        let dimension = collection.configuration.dimension
+        let columns = topKColumns(request.choices(.with))
+        let rowBytes =
+            64 + (columns.contains(.vector) ? vectorBytes(dimension: dimension) : 0)
+            + (columns.contains(.logQ) ? 24 : 0) + (columns.contains(.features) ? 256 : 0)
+        let query = TopKQuery(
+            vector: try queryVector(vector ?? [], for: collection),
+            k: request.k,
+            except: except,
+            columns: columns
+        )
+        return Search(answerByteCount: min(request.k, collection.itemCount) * rowBytes) {
+            .rows(rows(of: collection.topK(query), columns, dimension: dimension))
+        }
+    }
+
+    /// The bits of `with=` are in the order of `CommandTable.topKColumns`.
+    private static func topKColumns(_ chosen: UInt32) -> TopKColumns {
+        var columns: TopKColumns = []
+        for (bit, column) in [TopKColumns.vector, .logQ, .features].enumerated() where chosen & 1 << UInt32(bit) != 0 {
+            columns.insert(column)
+        }
+        return columns
+    }
+
+    private static func rows(of answer: TopKAnswer, _ columns: TopKColumns, dimension: Int) -> RowBlock {
+        var block = RowBlock(count: answer.ids.count, [Column(.ids(answer.ids)), Column(.numbers(answer.scores))])
+        if columns.contains(.vector) { block.columns.append(Column(.vectors(answer.vectors, dimension: dimension))) }
+        if columns.contains(.logQ) { block.columns.append(Column(.numbers(answer.logQ))) }
+        if columns.contains(.features) {
+            block.columns.append(Column(.json(answer.features.json, isPresent: answer.features.isPresent)))
+        }
+        return block
+    }
+
+    private static func queryVector(
+        _ vector: [Float],
+        for collection: Collection
+    ) throws(WireError) -> QueryVector {
+        let dimension = collection.configuration.dimension
+        guard vector.count == dimension else {
+            throw WireError(.dimension, "got \(vector.count) numbers, expected \(dimension)")
+        }
+        if collection.configuration.metric == .cosine, vector.allSatisfy({ $0 == 0 }) {
+            throw WireError(.badVector, "got a vector of zeros, expected one with a direction: the metric is cosine")
+        }
+        return QueryVector(vector, metric: collection.configuration.metric)
+    }
+}

@@ -1,0 +1,261 @@
+import ItemStore
+import NIOCore
+import PackedStrings
+import Synchronization
+import WireProtocol
+
+/// Writes that go to the store together, with the places of their answers.
+struct GatheredWrites {
+    var writes: [Write] = []
+    var places: [ConnectionState<Connection.Answer>.Place] = []
+    var byteCount = 0
+}
+
+/// A lookup of so many ids that it is answered over several turns of the event loop.
+struct LongLookup {
+    let lookup: Lookup
+    let place: ConnectionState<Connection.Answer>.Place
+    var nextRow = 0
+    var bytes = ByteBuffer()
+}
+
+/// From lines to answers.
+extension Connection {
+    /// One turn of the event loop does about this much: a row counts one, so does a bit of line.
+    private static let workPerTurn = 4_096
+    /// Gathered writes are submitted when they hold this much, also within a burst.
+    private static let gatheredBytesMax = 1 << 20
+
+    /// Takes requests until there is none, one has to wait, or the turn's work is done.
+    func takeRequests() {
+        var workLeft = Self.workPerTurn
+        while !isPutOff {
+            guard workLeft > 0 else { return continueLater() }
+            if longLookup != nil {
+                answerSlice()
+                workLeft = 0
+                continue
+            }
+            guard state.mayTakeRequest else { return }
+            if let waiting = held {
+                guard begin(waiting.request, waiting.lineByteCount, &workLeft) else { return }
+                held = nil
+                continue
+            }
+            guard let frame = framer.next() else { return }
+            switch frame {
+            case .lost(let error):
+                errorCount += 1
+                answer(.failure(error))
+                state.end(.shutAndDiscard)
+            case .line(let byteCount):
+                takeLine(byteCount, &workLeft)
+            }
+        }
+    }
+
+    private func takeLine(_ byteCount: Int, _ workLeft: inout Int) {
+        workLeft -= 4 + byteCount / 64
+        requestCount += 1
+        consumedByteCount += byteCount
+        if let drain, consumedByteCount > drain.honouredByteCount {
+            framer.consume(byteCount: byteCount)
+            errorCount += 1
+            answer(.failure(WireError(.draining, "the daemon is stopping and takes no more requests")))
+            return state.end(.shutAndDiscard)
+        }
+        let parsed = framer.withLine(byteCount: byteCount) { line in
+            Result { () throws(WireError) -> Request in try services.parser.parse(line) }
+        }
+        framer.consume(byteCount: byteCount)
+        switch parsed {
+        case .success(let request):
+            if !begin(request, byteCount, &workLeft) { held = (request, byteCount) }
+        case .failure(let error):
+            errorCount += 1
+            answer(.failure(error))
+        }
+    }
+
+    /// Starts a request, if it may start now.
+    private func begin(_ request: Request, _ lineByteCount: Int, _ workLeft: inout Int) -> Bool {
+        let command = CommandTable.commands[request.verb]
+        guard state.mayStart(command.action.kind) else {
+            // What it waits for has to get under way.
+            submitGathered()
+            return false
+        }
+        do throws(WireError) {
+            switch command.action {
+            case .session(let handler):
+                send(try handler(&session, request, services))
+            case .quit:
+                answer(.done)
+                state.end(.shutAndDiscard)
+            case .read(let handler):
+                let reply = try handler(request, services)
+                if case .rows(let block) = reply { workLeft -= block.count }
+                send(reply)
+            case .lookup(let handler):
+                let lookup = try handler(request, services)
+                workLeft -= lookup.rowCount
+                begin(lookup, lineByteCount)
+            case .search(let handler):
+                begin(try handler(request, services), lineByteCount)
+            case .write(let handler):
+                gather(handler(request), lineByteCount)
+            }
+        } catch {
+            errorCount += 1
+            answer(.failure(error))
+        }
+        return true
+    }
+
+    // MARK: - Answers on the spot
+
+    /// Answers a request that has no place yet: at once if it is the only one, else in its turn.
+    func answer(_ answer: Answer) {
+        let place = state.start(.session, heldByteCount: 64)
+        state.finish(place, with: answer)
+    }
+
+    private func send(_ reply: Reply) {
+        write { connection, buffer in connection.session.writer.write(reply, into: &buffer) }
+    }
+
+    /// Lets `body` write an answer: straight into the output if nothing is under way, else into a buffer of its own.
+    private func write(_ body: (Connection, inout ByteBuffer) -> Void) {
+        if !state.isIdle { emitAnswers() }
+        if state.isIdle {
+            body(self, &output)
+            if output.readableBytes > 1 << 18 { flush() }
+        } else {
+            var buffer = ByteBuffer()
+            body(self, &buffer)
+            let place = state.start(.session, heldByteCount: buffer.readableBytes)
+            state.finish(place, with: .bytes(buffer))
+        }
+    }
+
+    // MARK: - Lookups
+
+    private func begin(_ lookup: Lookup, _ lineByteCount: Int) {
+        guard lookup.rowCount <= lookup.rowsPerSlice else {
+            longLookup = LongLookup(lookup: lookup, place: state.start(.read, heldByteCount: lineByteCount))
+            session.writer.beginRows(count: lookup.rowCount, into: &longLookup!.bytes)
+            return
+        }
+        send(.rows(lookup.rows(0..<lookup.rowCount)))
+    }
+
+    private func answerSlice() {
+        guard var long = longLookup.take() else { return }
+        let end = min(long.nextRow + long.lookup.rowsPerSlice, long.lookup.rowCount)
+        let block = long.lookup.rows(long.nextRow..<end)
+        long.nextRow = end
+        let fits = session.writer.write(block, into: &long.bytes, start: 0)
+        if !fits { session.writer.writeTooLong(into: &long.bytes, start: 0) }
+        if fits, end < long.lookup.rowCount {
+            longLookup = long
+        } else {
+            state.finish(long.place, with: .bytes(long.bytes))
+        }
+    }
+
+    // MARK: - Writes
+
+    private func gather(_ write: Write, _ lineByteCount: Int) {
+        gathered.places.append(state.start(.write, heldByteCount: lineByteCount))
+        gathered.writes.append(write)
+        gathered.byteCount += lineByteCount
+        let bytesMax = min(Self.gatheredBytesMax, services.store.configuration.limits.writeQueueBytesMax / 8)
+        if gathered.byteCount > bytesMax { submitGathered() }
+    }
+
+    /// Hands the gathered writes to the store as one batch. Its completion hops back here once.
+    func submitGathered() {
+        guard !gathered.writes.isEmpty, let context else { return }
+        let writes = gathered.writes
+        let places = gathered.places
+        gathered = GatheredWrites()
+        let eventLoop = context.eventLoop
+        let connection = NIOLoopBound(self, eventLoop: eventLoop)
+        let batch = WriteBatch(writes) { outcomes in
+            eventLoop.execute { connection.value.written(writes, places, outcomes) }
+        }
+        do throws(StoreError) {
+            try services.store.submit(batch)
+        } catch {
+            errorCount += writes.count
+            for place in places { state.finish(place, with: .failure(WireError(error))) }
+        }
+    }
+
+    private func written(
+        _ writes: [Write],
+        _ places: [ConnectionState<Answer>.Place],
+        _ outcomes: [WriteOutcome]
+    ) {
+        for (index, outcome) in outcomes.enumerated() {
+            state.finish(places[index], with: answer(to: writes[index], outcome))
+        }
+        pump()
+    }
+
+    private func answer(to write: Write, _ outcome: WriteOutcome) -> Answer {
+        switch outcome {
+        case .done:
+            return .done
+        case .failed(let error):
+            errorCount += 1
+            return .failure(WireError(error))
+        case .deleted(let flags):
+            guard case .delete(_, let ids) = write else { return .done }
+            var bytes = ByteBuffer()
+            let block = RowBlock(count: flags.count, [Column(.ids(ids)), Column(.flags(flags))])
+            session.writer.write(.rows(block), into: &bytes)
+            return .bytes(bytes)
+        }
+    }
+
+    // MARK: - Searches
+
+    private func begin(_ search: Search, _ lineByteCount: Int) {
+        guard let context else { return }
+        let place = state.start(.search, heldByteCount: lineByteCount + search.answerByteCount)
+        let eventLoop = context.eventLoop
+        let connection = NIOLoopBound(self, eventLoop: eventLoop)
+        let writer = session.writer
+        let life = self.life
+        let isQueued = services.pool.submit {
+            guard !life.isGone.load(ordering: .relaxed) else { return }
+            var bytes = ByteBuffer()
+            writer.write(search.run(), into: &bytes)
+            let answer = bytes
+            eventLoop.execute { connection.value.searched(place, answer) }
+        }
+        if !isQueued {
+            errorCount += 1
+            let waitingMax = services.configuration.waitingQueriesMax
+            let error = WireError(.busy, "got a search while \(waitingMax) wait, expected fewer: try again later")
+            state.finish(place, with: .failure(error))
+        }
+    }
+
+    private func searched(_ place: ConnectionState<Answer>.Place, _ answer: ByteBuffer) {
+        state.finish(place, with: .bytes(answer))
+        pump()
+    }
+}
+
+extension Command.Action {
+    var kind: ConnectionState<Connection.Answer>.Kind {
+        switch self {
+        case .session, .quit: .session
+        case .read, .lookup: .read
+        case .search: .search
+        case .write: .write
+        }
+    }
+}
