@@ -11,19 +11,28 @@ struct ExchangeOutcome: Sendable {
 
 /// Some requests sent together: the meeting point of the task that waits and the event loop that completes.
 ///
-/// The task may wait before or after the outcome is there, once. A cancelled task stops waiting at once; if the exchange
-/// was still queued, it is never sent, otherwise its replies are read and dropped.
+///     queued ──markSent──▶ sent ──complete──▶ finished
+///        └────────────complete (loss)────────────▲
+///
+/// A cancelled task stops waiting at once; if the exchange was still queued, it is never sent, otherwise its replies are
+/// read and dropped.
 final class Exchange: Sendable {
-    private enum State {
-        case idle(wasSent: Bool)
-        case waiting(CheckedContinuation<ExchangeOutcome, Never>, wasSent: Bool)
-        case finished(ExchangeOutcome)
-        case taken
+    private struct State {
+        var wasSent = false
+        var outcome: ExchangeOutcome?
+        /// Tasks that wait for the exchange to leave the queue.
+        var admissionWaiters: [CheckedContinuation<Void, Never>] = []
+        var outcomeWaiters: [CheckedContinuation<ExchangeOutcome, Never>] = []
+
+        mutating func takeAdmissionWaiters() -> [CheckedContinuation<Void, Never>] {
+            defer { admissionWaiters = [] }
+            return admissionWaiters
+        }
     }
 
     let requestCount: Int
     let byteCount: Int
-    private let state = NIOLockedValueBox(State.idle(wasSent: false))
+    private let state = NIOLockedValueBox(State())
 
     init(requestCount: Int, byteCount: Int) {
         self.requestCount = requestCount
@@ -32,57 +41,66 @@ final class Exchange: Sendable {
 
     /// The event loop is about to write the requests. False if nobody wants them any more: then they are not sent.
     func markSent() -> Bool {
-        state.withLockedValue { state in
-            switch state {
-            case .idle: state = .idle(wasSent: true)
-            case .waiting(let continuation, _): state = .waiting(continuation, wasSent: true)
-            case .finished, .taken: return false
-            }
-            return true
+        let waiters = state.withLockedValue { state -> [CheckedContinuation<Void, Never>]? in
+            guard state.outcome == nil else { return nil }
+            state.wasSent = true
+            return state.takeAdmissionWaiters()
         }
+        guard let waiters else { return false }
+        for waiter in waiters { waiter.resume() }
+        return true
     }
 
+    /// Sets the outcome. The first one stays.
     func complete(_ replies: [DecodedReply], loss: Loss? = nil) {
-        finish { wasSent in ExchangeOutcome(replies: replies, loss: loss, wasSent: wasSent) }
-    }
-
-    private func finish(_ outcome: (_ wasSent: Bool) -> ExchangeOutcome) {
-        let resume = state.withLockedValue {
-            state -> (CheckedContinuation<ExchangeOutcome, Never>, ExchangeOutcome)? in
-            switch state {
-            case .idle(let wasSent):
-                state = .finished(outcome(wasSent))
-                return nil
-            case .waiting(let continuation, let wasSent):
-                state = .taken
-                return (continuation, outcome(wasSent))
-            case .finished, .taken:
-                return nil
+        let resume = state.withLockedValue { state -> (() -> Void)? in
+            guard state.outcome == nil else { return nil }
+            let outcome = ExchangeOutcome(replies: replies, loss: loss, wasSent: state.wasSent)
+            state.outcome = outcome
+            let admissionWaiters = state.takeAdmissionWaiters()
+            let outcomeWaiters = state.outcomeWaiters
+            state.outcomeWaiters = []
+            return {
+                for waiter in admissionWaiters { waiter.resume() }
+                for waiter in outcomeWaiters { waiter.resume(returning: outcome) }
             }
         }
-        if let (continuation, outcome) = resume { continuation.resume(returning: outcome) }
+        resume?()
     }
 
-    /// Waits for the outcome; to be called once.
+    /// Waits until the requests are on their way, or never will be.
+    func admission() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isDecided = state.withLockedValue { state in
+                    let isDecided = state.wasSent || state.outcome != nil
+                    if !isDecided { state.admissionWaiters.append(continuation) }
+                    return isDecided
+                }
+                if isDecided { continuation.resume() }
+            }
+        } onCancel: {
+            cancel()
+        }
+    }
+
+    /// Waits for the outcome.
     func outcome() async -> ExchangeOutcome {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let ready = state.withLockedValue { state -> ExchangeOutcome? in
-                    switch state {
-                    case .idle(let wasSent):
-                        state = .waiting(continuation, wasSent: wasSent)
-                        return nil
-                    case .finished(let outcome):
-                        state = .taken
-                        return outcome
-                    case .waiting, .taken:
-                        preconditionFailure("an exchange is waited for once")
-                    }
+                let outcome = state.withLockedValue { state in
+                    if state.outcome == nil { state.outcomeWaiters.append(continuation) }
+                    return state.outcome
                 }
-                if let ready { continuation.resume(returning: ready) }
+                if let outcome { continuation.resume(returning: outcome) }
             }
         } onCancel: {
-            complete([], loss: Loss(code: .cancelled, reason: "the task was cancelled before the reply came"))
+            cancel()
         }
+    }
+
+    /// Nobody waits any more.
+    func cancel() {
+        complete([], loss: Loss(code: .cancelled, reason: "the task was cancelled before the reply came"))
     }
 }

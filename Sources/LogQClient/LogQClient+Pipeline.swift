@@ -9,12 +9,10 @@ import WireProtocol
 /// The overloads for two to four requests are written out because a parameter pack (Swift 6.3) does not let the compiler
 /// infer `.observe(…)` and literals in its elements.
 extension LogQClient {
-    /// Encoded requests are sent in pieces of about this many bytes...
+    /// Requests are sent in pieces of about this many bytes and at most so many requests: large enough to cost little,
+    /// small enough to keep both sides busy at the same time.
     private static let pieceByteCountMax = 256 << 10
-    /// ...and at most so many requests,
     private static let pieceRequestCountMax = 4_096
-    /// and one call has at most so many pieces under way: enough to keep both sides busy, 2 MiB of memory.
-    private static let piecesUnderWayMax = 8
 
     /// Sends one request and waits for its reply.
     public func send<Reply>(_ request: LogQRequest<Reply>) async throws(LogQError) -> Reply {
@@ -69,32 +67,49 @@ extension LogQClient {
     /// let results = await client.pipeline(zip(ids, vectors).map { .put("items", $0, $1) })
     /// ```
     ///
-    /// Sent in pieces of about 256 KiB, eight of them under way at most, so the number of requests is not limited by
-    /// memory for their encoded lines. Requests of other tasks may come between the pieces.
+    /// Sent in pieces of about 256 KiB, each when there is room for it, so the number of requests is not limited by memory
+    /// for their lines. Requests of other tasks may come between the pieces.
     ///
     /// - Returns: a result for each request, in order. One that fails does not stop the others, unless the connection is lost.
     public func pipeline<Reply>(_ requests: [LogQRequest<Reply>]) async -> [Result<Reply, LogQError>] {
-        let results = await exchange(requests.map(\.line))
-        return zip(requests, results).map { request, result in
-            Result { () throws(LogQError) in try request.reply(from: result) }
-        }
+        await start(requests).results()
     }
 
-    /// What came back for each line. A line that can not be written is not sent, and fails alone.
-    func exchange(_ lines: [RequestLine]) async -> [Result<DecodedReply, LogQError>] {
+    /// Sends requests now and leaves the replies for later: for a trainer that computes on while its embeddings go out.
+    ///
+    /// ```swift
+    /// let puts = await client.start(changed.map { .put("items", $0.id, $0.vector) })
+    /// ...                                     // the next batch
+    /// for result in await puts.results() { try result.get() }
+    /// ```
+    ///
+    /// Returns when the last request is on its way, so it waits if too much is under way already. What one task starts
+    /// is sent in the order of its calls.
+    public func start<Reply>(_ requests: [LogQRequest<Reply>]) async -> PendingReplies<Reply> {
+        PendingReplies(requests: requests, pieces: await sendPieces(of: requests.map(\.line)))
+    }
+
+    /// What came back for each of a few lines. A line that can not be written is not sent, and fails alone.
+    private func exchange(_ lines: [RequestLine]) async -> [Result<DecodedReply, LogQError>] {
+        var pieces: [Piece] = []
+        var next = 0
+        while next < lines.count { pieces.append(sendPiece(of: lines, from: &next)) }
         var results: [Result<DecodedReply, LogQError>] = []
         results.reserveCapacity(lines.count)
-        var underWay: [Piece] = []
-        var next = 0
-        while next < lines.count || !underWay.isEmpty {
-            if next < lines.count, underWay.count < LogQClient.piecesUnderWayMax {
-                underWay.append(sendPiece(of: lines, from: &next))
-                continue
-            }
-            let piece = underWay.removeFirst()
-            await piece.collect(lines, into: &results)
-        }
+        for piece in pieces { await piece.collect(lines, into: &results) }
         return results
+    }
+
+    /// Sends any number of lines, a piece whenever there is room for it.
+    private func sendPieces(of lines: [RequestLine]) async -> [Piece] {
+        var pieces: [Piece] = []
+        var next = 0
+        while next < lines.count {
+            let piece = sendPiece(of: lines, from: &next)
+            await piece.exchange?.admission()
+            pieces.append(piece)
+        }
+        return pieces
     }
 
     /// Encodes and submits as many lines as fit into a piece.
@@ -120,8 +135,27 @@ extension LogQClient {
     }
 }
 
+/// Replies that are still to come, or are waiting to be fetched. See ``LogQClient/start(_:)``.
+///
+/// Letting it go is allowed: the requests are carried out, the replies are dropped.
+public struct PendingReplies<Reply: Sendable>: Sendable {
+    fileprivate let requests: [LogQRequest<Reply>]
+    fileprivate let pieces: [Piece]
+
+    /// Waits for the replies: a result for each request, in order.
+    public func results() async -> [Result<Reply, LogQError>] {
+        let lines = requests.map(\.line)
+        var results: [Result<DecodedReply, LogQError>] = []
+        results.reserveCapacity(lines.count)
+        for piece in pieces { await piece.collect(lines, into: &results) }
+        return zip(requests, results).map { request, result in
+            Result { () throws(LogQError) in try request.reply(from: result) }
+        }
+    }
+}
+
 /// A run of lines that was sent together.
-private struct Piece {
+private struct Piece: Sendable {
     var range: Range<Int>
     /// Lines that could not be written.
     var refused: [Int: LogQError] = [:]

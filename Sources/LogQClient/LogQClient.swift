@@ -142,10 +142,12 @@ public final class LogQClient: Sendable {
         }
     }
 
-    /// Sends the lines of one exchange. The outcome is had from the exchange.
+    /// Sends the lines of one exchange. The outcome is had from the exchange. A task that is cancelled sends nothing.
     func submit(_ lines: ByteBuffer, requestCount: Int) -> Exchange {
         let exchange = Exchange(requestCount: requestCount, byteCount: lines.readableBytes)
-        if outbox.submit(Outbox.Submission(lines: lines, exchange: exchange)) {
+        if Task.isCancelled {
+            exchange.cancel()
+        } else if outbox.submit(Outbox.Submission(lines: lines, exchange: exchange)) {
             let handler = handler
             channel.eventLoop.execute { handler.value.drain() }
         }

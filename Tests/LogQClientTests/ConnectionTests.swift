@@ -126,6 +126,74 @@ import Testing
         await server.stop()
     }
 
+    @Test func startedRequestsAreSentInOrderAndAnsweredLater() async throws {
+        let open = NIOLockedValueBox(false)
+        let server = try await ScriptedServer { line in
+            line.hasPrefix("HELLO") || open.withLockedValue { $0 } ? ScriptedServer.polite(line) : .silence
+        }
+        let client = try await connect(server)
+        let first = await client.start([.drop("a"), .drop("b c"), .drop("d")])
+        let second = await client.start([.drop("e")])
+        #expect(await eventually { server.requests == ["DROP a", "DROP d", "DROP e"] })
+        open.withLockedValue { $0 = true }
+        server.say("OK 0\nERR NOCOLLECTION d\nOK 0\n")
+        try await client.ping()
+        #expect(try await second.results().map { try $0.get() }.count == 1)
+        for _ in 0..<2 {
+            let results = await first.results()
+            #expect(results.map { (try? $0.get()) != nil } == [true, false, false])
+        }
+        await client.close()
+        await server.stop()
+    }
+
+    @Test func startWaitsUntilThereIsRoom() async throws {
+        let open = NIOLockedValueBox(false)
+        let server = try await ScriptedServer { line in
+            line.hasPrefix("HELLO") || open.withLockedValue { $0 } ? ScriptedServer.polite(line) : .silence
+        }
+        let client = try await connect(server) { $0.requestsUnderWayMax = 2 }
+        _ = await client.start([.drop("a"), .drop("b")])
+        let hasStarted = NIOLockedValueBox(false)
+        let task = Task {
+            let replies = await client.start([.drop("c")])
+            hasStarted.withLockedValue { $0 = true }
+            return await replies.results().count
+        }
+        let cancelled = Task {
+            await client.start([.drop("never")]).results().map { result in
+                #expect(throws: LogQError.self) { try result.get() }?.code
+            }
+        }
+        cancelled.cancel()
+        #expect(await cancelled.value == [.cancelled])
+        for _ in 0..<2_000 { await Task.yield() }
+        #expect(!hasStarted.withLockedValue { $0 })
+        open.withLockedValue { $0 = true }
+        server.say("OK 0\nOK 0\n")
+        #expect(await task.value == 1)
+        #expect(server.requests == ["DROP a", "DROP b", "DROP c"])
+        await client.close()
+        await server.stop()
+    }
+
+    @Test func aCancelledTaskSendsNothing() async throws {
+        let server = try await ScriptedServer()
+        let client = try await connect(server)
+        let task = Task {
+            _ = await eventually { Task.isCancelled }
+            return await failure { try await client.drop("a") }
+        }
+        task.cancel()
+        let error = await task.value
+        #expect(error?.code == .cancelled)
+        #expect(error?.mayHaveBeenApplied == false)
+        try await client.ping()
+        #expect(server.requests == ["PING"])
+        await client.close()
+        await server.stop()
+    }
+
     @Test func anEmptyPipelineIsAnEmptyAnswer() async throws {
         let server = try await ScriptedServer()
         let client = try await connect(server)

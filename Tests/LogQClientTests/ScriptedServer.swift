@@ -43,8 +43,10 @@ final class ScriptedServer: Sendable {
                     children.withLockedValue { $0.append(channel) }
                     try channel.pipeline.syncOperations.addHandler(
                         ScriptHandler(dripping: dripping) { line in
+                            // A line counts as seen once its answer is decided, and before that is sent.
+                            let answer = script(line)
                             seen.withLockedValue { $0.append(line) }
-                            return script(line)
+                            return answer
                         }
                     )
                 }
