@@ -74,7 +74,10 @@ let package = Package(
                 "LogQServer", "ItemStore", "WireProtocol", argumentParser, logging, nioCore, serviceLifecycle, unixSignals,
             ]
         ),
-        .executableTarget(name: "logq", dependencies: ["LogQClient", "DependencyDemo", argumentParser]),
+        .executableTarget(
+            name: "logq",
+            dependencies: ["LogQClient", "WireProtocol", "PackedStrings", "DependencyDemo", argumentParser]
+        ),
 
         // Tests: one target a module, the real daemon in EndToEndTests.
         .testTarget(name: "LMDBTests", dependencies: ["LMDB"]),
@@ -96,6 +99,7 @@ let package = Package(
             name: "LogQClientTests",
             dependencies: ["LogQClient", "WireProtocol", nioCore, nioPosix, nioConcurrency]
         ),
+        .testTarget(name: "logqTests", dependencies: ["logq", "LogQClient", argumentParser]),
         .testTarget(name: "DependencyDemoTests", dependencies: ["DependencyDemo"]),
         .testTarget(
             name: "EndToEndTests",

@@ -109,7 +109,7 @@ import Testing
         for _ in 0..<2_000 { await Task.yield() }
         #expect(server.requests.count == 5)
         open.withLockedValue { $0 = true }
-        server.say(String(repeating: "OK 0\n", count: 5))
+        try await server.say(String(repeating: "OK 0\n", count: 5))
         for task in tasks { try await task.value }
         #expect(server.requests.count == 12)
         await client.close()
@@ -136,7 +136,7 @@ import Testing
         let second = await client.start([.drop("e")])
         #expect(await eventually { server.requests == ["DROP a", "DROP d", "DROP e"] })
         open.withLockedValue { $0 = true }
-        server.say("OK 0\nERR NOCOLLECTION d\nOK 0\n")
+        try await server.say("OK 0\nERR NOCOLLECTION d\nOK 0\n")
         try await client.ping()
         #expect(try await second.results().map { try $0.get() }.count == 1)
         for _ in 0..<2 {
@@ -170,7 +170,7 @@ import Testing
         for _ in 0..<2_000 { await Task.yield() }
         #expect(!hasStarted.withLockedValue { $0 })
         open.withLockedValue { $0 = true }
-        server.say("OK 0\nOK 0\n")
+        try await server.say("OK 0\nOK 0\n")
         #expect(await task.value == 1)
         #expect(server.requests == ["DROP a", "DROP b", "DROP c"])
         await client.close()
@@ -271,7 +271,7 @@ import Testing
         let queuedError = await queued.value
         #expect(queuedError?.code == .cancelled)
         #expect(queuedError?.mayHaveBeenApplied == false)
-        server.say("OK 0\n")
+        try await server.say("OK 0\n")
         try await client.ping()
         #expect(server.requests == ["DROP sent", "PING"])
         await client.close()
@@ -293,7 +293,7 @@ import Testing
         let late = await failure { try await client.ping() }
         #expect(late?.code == .closed)
         #expect(!server.isDeserted)
-        server.say("OK 0\n")
+        try await server.say("OK 0\n")
         try await ping.value
         await close.value
         await client.close()

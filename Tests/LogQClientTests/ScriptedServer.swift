@@ -58,10 +58,10 @@ final class ScriptedServer: Sendable {
         }
     }
 
-    /// Sends text that no line asked for, on every connection.
-    func say(_ text: String) {
+    /// Sends text that no line asked for, on every connection. It is on its way, before any later answer, when this returns.
+    func say(_ text: String) async throws {
         for child in children.withLockedValue({ $0 }) {
-            child.writeAndFlush(ByteBuffer(string: text), promise: nil)
+            try await child.writeAndFlush(ByteBuffer(string: text))
         }
     }
 

@@ -1,0 +1,139 @@
+import ArgumentParser
+import LogQClient
+
+struct ObserveCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "observe",
+        abstract: "Count a batch of the trainer: these ids were in the batch of this step."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument(help: "The trainer's step; - for one more than the last.") var step: StepArgument
+    @Argument(help: "One that is twice in the batch is named twice.") var ids: [String]
+
+    @Option(help: ArgumentHelp("Makes it safe to send again.", valueName: "writer:n"))
+    var seq: String?
+
+    mutating func validate() throws {
+        _ = try sequence()
+    }
+
+    private func sequence() throws -> WriterSequence? {
+        guard let seq else { return nil }
+        let parts = seq.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, let number = Int64(parts[1]), number > 0 else {
+            throw ValidationError("got --seq \(seq), expected writer:n with n from 1")
+        }
+        return WriterSequence(writer: String(parts[0]), number: number)
+    }
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.observe(collection, step: step.step, ids: try global.ids(ids), sequence: try sequence())
+        return .done
+    }
+}
+
+struct SetFrequenciesCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "freqset",
+        abstract: "Stream in a trainer's own estimates.",
+        discussion: "logq freqset items 200 sku-1 4 9 sku-2 2.5 -"
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument(help: "The step in which these ids were last seen; - for one more than the last.") var step: StepArgument
+    @Argument(help: ArgumentHelp("Triples: id, gap, count; - leaves a gap or count.", valueName: "id gap count"))
+    var triples: [String]
+
+    mutating func validate() throws {
+        _ = try updates()
+    }
+
+    private func updates() throws -> [FrequencyUpdate] {
+        guard triples.count % 3 == 0 else {
+            throw ValidationError("got \(triples.count) words, expected triples: id gap count")
+        }
+        let ids = try global.ids(stride(from: 0, to: triples.count, by: 3).map { triples[$0] })
+        return try ids.enumerated().map { index, id in
+            FrequencyUpdate(id, gap: try number(triples[index * 3 + 1]), count: try number(triples[index * 3 + 2]))
+        }
+    }
+
+    private func number(_ text: String) throws -> Double? {
+        if text == "-" { return nil }
+        guard let number = Double(text), number.isFinite else {
+            throw ValidationError("got '\(text)', expected a number or -")
+        }
+        return number
+    }
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.setFrequencies(collection, step: step.step, try updates())
+        return .done
+    }
+}
+
+struct LogFrequencyCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "logq",
+        abstract: "The logarithm of the sampling frequency: what a trainer subtracts from the logits."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    enum Unit: String, CaseIterable, ExpressibleByArgument {
+        case q
+        case p
+        case expected
+    }
+
+    @Argument var collection: String
+    @Argument var ids: [String]
+
+    @Option(help: "q: probability per draw. p: of being in a batch. expected: count in a batch.")
+    var unit: Unit = .q
+
+    @Option(help: "Draws a batch, for --unit expected.")
+    var batch: Int?
+
+    @Option(help: "A factor for the logarithm (default: 1).")
+    var strength: Double?
+
+    mutating func validate() throws {
+        guard (unit == .expected) == (batch != nil) else {
+            throw ValidationError("expected --unit expected and --batch together")
+        }
+    }
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let ids = try global.ids(ids)
+        let frequencyUnit: FrequencyUnit
+        switch unit {
+        case .q: frequencyUnit = .q
+        case .p: frequencyUnit = .p
+        case .expected: frequencyUnit = .expected(batch: batch ?? 0)
+        }
+        let values = try await client.logQ(collection, ids: ids, unit: frequencyUnit, strength: strength)
+        return .logQ(ids, values, unit: unit.rawValue)
+    }
+}
+
+struct FrequenciesCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "freq",
+        abstract: "All that is known about how often ids are sampled."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument var ids: [String]
+
+    @Option(help: "Draws a batch, for the expected count.")
+    var batch: Int?
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let ids = try global.ids(ids)
+        return .frequencies(ids, try await client.frequencies(collection, ids: ids, batch: batch))
+    }
+}

@@ -1,0 +1,196 @@
+import ArgumentParser
+import LogQClient
+
+struct PutCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "put",
+        abstract: "Set the embedding of an item, and its features if given."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument var id: String
+    @Argument(help: "[0.1,-2] or f32: and base64.") var vector: VectorArgument
+    @Argument(help: "A JSON object that replaces the features; left out, they stay.") var features: String?
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.put(collection, try global.ids([id])[0], vector.values, features: features)
+        return .done
+    }
+}
+
+struct GetCommand: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "get", abstract: "Show embeddings.")
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument var ids: [String]
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let ids = try global.ids(ids)
+        return .embeddings(ids, try await client.get(collection, ids))
+    }
+}
+
+struct DeleteCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "del",
+        abstract: "Remove embeddings, features and statistics."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument var ids: [String]
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let ids = try global.ids(ids)
+        return .deleted(ids, try await client.delete(collection, ids))
+    }
+}
+
+struct ScanCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scan",
+        abstract: "List the items, a page at a time.",
+        discussion: "A page that is shorter than its limit is the last. To go on: --after the last row."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+
+    @Option(help: "Begin behind this row.")
+    var after: UInt32?
+
+    @Option(help: "Items a page, 1 to 16384 (default: 1000).")
+    var limit: Int?
+
+    @Flag(help: "All pages.")
+    var all = false
+
+    func report(_ client: LogQClient) async throws -> Report {
+        guard all else { return .scan(try await client.scan(collection, after: after, limit: limit)) }
+        let limit = limit ?? 16_384
+        var items: [ScannedItem] = []
+        var after = after
+        while true {
+            let page = try await client.scan(collection, after: after, limit: limit)
+            items += page
+            guard page.count == limit, let last = page.last else { return .scan(items) }
+            after = last.row
+        }
+    }
+}
+
+struct SetFeaturesCommand: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "fset", abstract: "Replace the features of an item.")
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument var id: String
+    @Argument(help: "A JSON object.") var features: String
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.setFeatures(collection, try global.ids([id])[0], features)
+        return .done
+    }
+}
+
+struct FeaturesCommand: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "fget", abstract: "Show features.")
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument var ids: [String]
+
+    @Option(help: "Only these keys, separated by commas.")
+    var fields: String?
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let ids = try global.ids(ids)
+        return .features(ids, try await client.features(collection, ids, fields: commaSeparated(fields)))
+    }
+}
+
+struct TopKCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "topk",
+        abstract: "The items with the highest scores, best first. Exact.",
+        discussion: """
+            logq topk items 10 '[0.1,0.2]'
+            logq topk items 10 --like sku-1 --except sku-2 --with features
+            """
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument(help: "How many, 1 to 10000.") var k: Int
+    @Argument(help: "[0.1,-2] or f32: and base64.") var vector: VectorArgument?
+
+    @Option(help: "Search with the embedding of this item, which is left out.")
+    var like: String?
+
+    @Option(parsing: .singleValue, help: ArgumentHelp("Leave this item out. May be repeated.", valueName: "id"))
+    var except: [String] = []
+
+    @Option(help: "More columns, separated by commas: vector, logq, features.")
+    var with: String?
+
+    mutating func validate() throws {
+        guard (vector == nil) != (like == nil) else {
+            throw ValidationError("got \(vector == nil ? "neither a vector nor" : "a vector and") --like, expected one")
+        }
+        _ = try columns()
+    }
+
+    private func columns() throws -> TopKColumns {
+        var columns: TopKColumns = []
+        for name in commaSeparated(with) {
+            switch name.lowercased() {
+            case "vector": columns.insert(.vector)
+            case "logq": columns.insert(.logQ)
+            case "features": columns.insert(.features)
+            default: throw ValidationError("got the column '\(name)', expected vector, logq or features")
+            }
+        }
+        return columns
+    }
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let query: TopKQuery
+        if let vector {
+            query = .vector(vector.values)
+        } else {
+            query = .like(try global.ids([like ?? ""])[0])
+        }
+        let columns = try columns()
+        let neighbors = try await client.topK(
+            collection,
+            k,
+            nearest: query,
+            except: try global.ids(except),
+            with: columns
+        )
+        return .neighbors(neighbors, columns: columns)
+    }
+}
+
+struct ScoreCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "score",
+        abstract: "Score given items against a vector."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument(help: "[0.1,-2] or f32: and base64.") var vector: VectorArgument
+    @Argument var ids: [String]
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let ids = try global.ids(ids)
+        return .scores(ids, try await client.score(collection, vector.values, ids))
+    }
+}
+
+func commaSeparated(_ text: String?) -> [String] {
+    text?.split(separator: ",").map { String($0) } ?? []
+}

@@ -1,0 +1,109 @@
+import ArgumentParser
+import LogQClient
+
+struct PingCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ping",
+        abstract: "Ask whether the daemon is there, and how long it takes."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let clock = ContinuousClock()
+        let start = clock.now
+        try await client.ping()
+        let milliseconds = (clock.now - start) / .milliseconds(1)
+        return Report(
+            text: "OK \(Show.number(milliseconds)) ms",
+            json: .object([("ok", .bool(true)), ("milliseconds", .number(milliseconds))])
+        )
+    }
+}
+
+struct HelloCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hello",
+        abstract: "The daemon's version, protocol and limits."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    func report(_ client: LogQClient) async throws -> Report {
+        .namedValues(try await client.hello())
+    }
+}
+
+struct InfoCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "info",
+        abstract: "Numbers about the daemon: memory, storage, collections."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument(help: "server, memory, storage, limits or collections; all if left out.")
+    var section: String?
+
+    func report(_ client: LogQClient) async throws -> Report {
+        .namedValues(try await client.info(section))
+    }
+}
+
+struct HelpVerbCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "help-verb",
+        abstract: "The daemon's own help: the protocol, for use with nc."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument(help: "A verb of the protocol, like TOPK; all if left out.")
+    var verb: String?
+
+    func report(_ client: LogQClient) async throws -> Report {
+        .lines(try await client.help(verb))
+    }
+}
+
+struct CreateCommand: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "create", abstract: "Make a collection.")
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument(help: "Its name: 1 to 64 of A-Z a-z 0-9 _ -.")
+    var collection: String
+
+    @Option(help: "The length of its embeddings.")
+    var dim: Int
+
+    @Option(help: "How items are scored; larger is better in each.")
+    var metric: MetricArgument = .dot
+
+    @Option(help: "The weight of the newest gap in the frequency estimate, 0 to 1 (default: 0.01).")
+    var alpha: Double?
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.create(collection, dimension: dim, metric: metric.metric, alpha: alpha)
+        return .done
+    }
+}
+
+struct DropCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drop",
+        abstract: "Remove a collection with all its items, at once."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.drop(collection)
+        return .done
+    }
+}
+
+struct CollectionsCommand: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "collections", abstract: "List the collections.")
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    func report(_ client: LogQClient) async throws -> Report {
+        .collections(try await client.collections())
+    }
+}

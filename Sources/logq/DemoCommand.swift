@@ -1,0 +1,47 @@
+import ArgumentParser
+import DependencyDemo
+import LogQClient
+
+struct DemoCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "demo",
+        abstract: "Train a recommender of Debian packages against a logqd of its own, without and with log q.",
+        discussion: """
+            Starts a logqd on a temporary directory, streams embeddings and observations into it as a trainer does, asks \
+            it for log q and for the nearest items, and prints how much better the answers are with log q. Takes some \
+            minutes and no network; nothing stays behind.
+            """
+    )
+
+    @Option(help: "Everything random comes from it.")
+    var seed: UInt64 = 1
+
+    @Option(help: "Passes over the training pairs.")
+    var epochs = 2
+
+    @Option(help: "Packages that are asked about.")
+    var questions = 8_000
+
+    @Option(help: "The daemon to start (default: the logqd beside this program).")
+    var daemon: String?
+
+    mutating func validate() throws {
+        guard epochs >= 1 else { throw ValidationError("got --epochs \(epochs), expected 1 or more") }
+        guard questions >= 1 else { throw ValidationError("got --questions \(questions), expected 1 or more") }
+    }
+
+    func run() async throws {
+        var options = DependencyDemo.Options()
+        options.seed = seed
+        options.epochs = epochs
+        options.questionCount = questions
+        options.daemon = daemon
+        do {
+            try await DependencyDemo.run(options)
+        } catch let error as LogQError {
+            throw error
+        } catch {
+            throw Failure(.failed, "demo: \(error)")
+        }
+    }
+}

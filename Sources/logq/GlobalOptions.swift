@@ -1,0 +1,154 @@
+import ArgumentParser
+import Foundation
+import LogQClient
+import PackedStrings
+import WireProtocol
+
+/// What every subcommand takes: where the daemon is, and how to print.
+struct GlobalOptions: ParsableArguments {
+    @Option(help: "The daemon's host (default: 127.0.0.1).")
+    var host: String?
+
+    @Option(help: "The daemon's port (default: 5647).")
+    var port: Int?
+
+    @Option(help: ArgumentHelp("The daemon's Unix-domain socket.", valueName: "path"))
+    var unix: String?
+
+    @Flag(help: "Print one JSON value instead of columns.")
+    var json = false
+
+    @Flag(help: "Ids in arguments are percent-encoded (%20), for those that cannot be typed.")
+    var percent = false
+
+    mutating func validate() throws {
+        if unix != nil, host != nil || port != nil {
+            throw ValidationError("got --unix and --host or --port, expected one of them")
+        }
+        if let port, !(1...65_535).contains(port) {
+            throw ValidationError("got port \(port), expected 1 to 65535")
+        }
+    }
+
+    func address(environment: [String: String]) throws -> Address {
+        if let unix { return .unixSocket(path: unix) }
+        var address = Address.tcp(host: "127.0.0.1", port: Limits.portDefault)
+        if let text = environment["LOGQ_ADDRESS"], !text.isEmpty {
+            guard let parsed = Address(text) else {
+                throw Failure(.usage, "got LOGQ_ADDRESS=\(text), expected host:port or the path of a socket")
+            }
+            address = parsed
+        }
+        guard host != nil || port != nil else { return address }
+        // A flag replaces its half of a TCP address, and all of a socket's path.
+        var (knownHost, knownPort) = ("127.0.0.1", Limits.portDefault)
+        if case .tcp(let host, let port) = address { (knownHost, knownPort) = (host, port) }
+        return .tcp(host: host ?? knownHost, port: port ?? knownPort)
+    }
+
+    func connect() async throws -> LogQClient {
+        switch try address(environment: ProcessInfo.processInfo.environment) {
+        case .tcp(let host, let port): try await LogQClient.connect(host: host, port: port)
+        case .unixSocket(let path): try await LogQClient.connect(unixSocketPath: path)
+        }
+    }
+
+    /// Ids from the command line.
+    func ids(_ texts: [String]) throws -> [ItemID] {
+        try texts.map { text in
+            percent ? try GlobalOptions.decode(text) : ItemID(text)
+        }
+    }
+}
+
+extension GlobalOptions {
+    /// The id that `text` spells on the wire.
+    private static func decode(_ text: String) throws -> ItemID {
+        var ids = PackedStrings()
+        let problem = Array(text.utf8).withUnsafeBytes { word -> WireError? in
+            do throws(WireError) {
+                try IDText.decode(word, into: &ids)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let problem { throw Failure(.usage, problem.message) }
+        return ItemID(Array(ids[0]))
+    }
+}
+
+/// Where a daemon listens.
+enum Address: Equatable {
+    case tcp(host: String, port: Int)
+    case unixSocket(path: String)
+
+    /// `host:port`, `host`, `[::1]:port`, `unix:path`, or a path, which has a slash.
+    init?(_ text: String) {
+        if text.hasPrefix("unix:") {
+            self = .unixSocket(path: String(text.dropFirst(5)))
+            return
+        }
+        if text.contains("/") {
+            self = .unixSocket(path: text)
+            return
+        }
+        var host = text[...]
+        var port = Limits.portDefault
+        // Of several colons, an unbracketed address has only those of IPv6.
+        if let colon = text.lastIndex(of: ":"),
+            text.hasPrefix("[") ? text[..<colon].hasSuffix("]") : !text[..<colon].contains(":")
+        {
+            guard let number = Int(text[text.index(after: colon)...]), (1...65_535).contains(number) else { return nil }
+            host = text[..<colon]
+            port = number
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { return nil }
+        self = .tcp(host: String(host), port: port)
+    }
+}
+
+/// A vector on the command line: `[0.1,2]`, `0.1,2`, or `f32:` and base64.
+struct VectorArgument: ExpressibleByArgument, Equatable {
+    let values: [Float]
+
+    init?(argument: String) {
+        guard var word = Array(argument.utf8).withUnsafeBytes({ VectorSpacing.removed(from: $0) }) else { return nil }
+        if !word.starts(with: "f32:".utf8), word.first != UInt8(ascii: "[") { word = [0x5B] + word + [0x5D] }
+        guard let values = try? word.withUnsafeBytes({ try VectorText.read($0) }) else { return nil }
+        self.values = values
+    }
+
+    static var defaultCompletionKind: CompletionKind { .default }
+}
+
+/// A step: a number, or `-` for the one after the last.
+struct StepArgument: ExpressibleByArgument, Equatable {
+    let step: Int64?
+
+    init?(argument: String) {
+        if argument == "-" {
+            step = nil
+        } else if let number = Int64(argument), number >= 0 {
+            step = number
+        } else {
+            return nil
+        }
+    }
+}
+
+/// The metrics, as an argument.
+enum MetricArgument: String, CaseIterable, ExpressibleByArgument {
+    case dot
+    case cosine
+    case l2
+
+    var metric: Metric {
+        switch self {
+        case .dot: .dot
+        case .cosine: .cosine
+        case .l2: .l2
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import ArgumentParser
+import LogQClient
+import Testing
+
+@testable import logq
+
+@Suite struct ArgumentTests {
+    private func parse<Command>(_ type: Command.Type, _ arguments: String...) throws -> Command {
+        let command = try LogQCommand.parseAsRoot(arguments)
+        return try #require(command as? Command)
+    }
+
+    private func exitCode(_ arguments: String...) -> Int32 {
+        do {
+            _ = try LogQCommand.parseAsRoot(arguments)
+            return 0
+        } catch let failure as Failure {
+            return failure.exitCode.rawValue
+        } catch {
+            return LogQCommand.exitCode(for: error).rawValue
+        }
+    }
+
+    @Test func connectionOptionsMayStandOnBothSides() throws {
+        let before = try parse(GetCommand.self, "--port", "7", "--json", "get", "items", "a", "b")
+        #expect(before.global.port == 7 && before.global.json && before.ids == ["a", "b"])
+        let after = try parse(GetCommand.self, "get", "items", "a", "--port", "7", "--json")
+        #expect(after.global.port == 7 && after.global.json && after.ids == ["a"])
+    }
+
+    @Test func addresses() throws {
+        func address(_ environment: String?, _ arguments: String...) throws -> Address {
+            let command = try #require(try LogQCommand.parseAsRoot(arguments + ["ping"]) as? PingCommand)
+            return try command.global.address(environment: environment.map { ["LOGQ_ADDRESS": $0] } ?? [:])
+        }
+        #expect(try address(nil) == .tcp(host: "127.0.0.1", port: 5_647))
+        #expect(try address("example.org:7") == .tcp(host: "example.org", port: 7))
+        #expect(try address("example.org") == .tcp(host: "example.org", port: 5_647))
+        #expect(try address("[::1]:7") == .tcp(host: "::1", port: 7))
+        #expect(try address("::1") == .tcp(host: "::1", port: 5_647))
+        #expect(try address("/run/logqd.sock") == .unixSocket(path: "/run/logqd.sock"))
+        #expect(try address("unix:logqd.sock") == .unixSocket(path: "logqd.sock"))
+        #expect(try address("example.org:7", "--unix", "/a") == .unixSocket(path: "/a"))
+        #expect(try address("example.org:7", "--port", "8") == .tcp(host: "example.org", port: 8))
+        #expect(try address("/a", "--host", "h") == .tcp(host: "h", port: 5_647))
+        #expect(throws: Failure.self) { try address("host:port") }
+        #expect(throws: Failure.self) { try address("host:70000") }
+    }
+
+    @Test func valuesOfTheVerbs() throws {
+        let put = try parse(PutCommand.self, "put", "items", "a", "[1, -0.5]", #"{"x":1}"#)
+        #expect(put.vector.values == [1, -0.5] && put.features == #"{"x":1}"#)
+        #expect(try parse(PutCommand.self, "put", "items", "a", "f32:AACAPwAAAAA=").vector.values == [1, 0])
+        #expect(try parse(ObserveCommand.self, "observe", "items", "-", "a", "a").step == StepArgument(argument: "-"))
+        #expect(try parse(ObserveCommand.self, "observe", "items", "7", "a").step.step == 7)
+        #expect(
+            try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--except", "a", "--except", "b").except == [
+                "a", "b",
+            ]
+        )
+        #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2").metric == .l2)
+        #expect(try parse(GetCommand.self, "get", "items", "--", "-dash").ids == ["-dash"])
+    }
+
+    @Test func idsAreTakenAsTheyAreOrPercentEncoded() throws {
+        #expect(try parse(GetCommand.self, "get", "c", "a%20b").global.ids(["a%20b"]) == ["a%20b"])
+        let encoded = try parse(GetCommand.self, "get", "c", "a%20b", "--percent")
+        #expect(try encoded.global.ids(encoded.ids) == ["a b"])
+        #expect(throws: Failure.self) { try encoded.global.ids(["%zz"]) }
+    }
+
+    @Test func whatMakesNoSenseIsAUsageError() {
+        #expect(exitCode("nonsense") == 64)
+        #expect(exitCode("get", "items") == 64)
+        #expect(exitCode("put", "items", "a", "[1,") == 64)
+        #expect(exitCode("put", "items", "a", "[nan]") == 64)
+        #expect(exitCode("put", "items", "a", "[1 2]") == 64)
+        #expect(exitCode("observe", "items", "-7", "a") == 64)
+        #expect(exitCode("observe", "items", "7", "a", "--seq", "w") == 64)
+        #expect(exitCode("freqset", "items", "7", "a", "1") == 64)
+        #expect(exitCode("freqset", "items", "7", "a", "1", "x") == 64)
+        #expect(exitCode("topk", "items", "5") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--like", "a") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--with", "colour") == 64)
+        #expect(exitCode("logq", "items", "a", "--unit", "expected") == 64)
+        #expect(exitCode("logq", "items", "a", "--batch", "5") == 64)
+        #expect(exitCode("load", "items", "--dim", "5") == 64)
+        #expect(exitCode("ping", "--unix", "/a", "--host", "b") == 64)
+        #expect(exitCode("ping", "--port", "70000") == 64)
+        #expect(exitCode("--help") == 0)
+    }
+
+    @Test func exitCodesAreDocumented() {
+        let help = LogQCommand.helpMessage(columns: 100)
+        for status in ExitStatus.allCases {
+            #expect(help.contains(" \(status.rawValue)  \(status.summary)"))
+        }
+        #expect(ExitStatus(LogQError(.noCollection, "")) == .refused)
+        #expect(ExitStatus(LogQError(.other("X"), "")) == .refused)
+        #expect(ExitStatus(LogQError(.connectFailed, "")) == .unreachable)
+        #expect(ExitStatus(LogQError(.connectionLost, "")) == .unreachable)
+        #expect(ExitStatus(LogQError(.badReply, "")) == .badReply)
+    }
+}
