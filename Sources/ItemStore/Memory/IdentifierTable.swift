@@ -11,6 +11,9 @@ final class IdentifierTable: @unchecked Sendable {
     private static let shardBits: UInt64 = 6
 
     private let shards: UnsafeMutablePointer<Shard>
+    /// Beside the shards, not in them: changing a shard is an access to the whole of it, and who waits for its lock must
+    /// not touch it.
+    private let locks: UnsafeMutablePointer<ReadWriteLock>
 
     /// The hash of an id, computed once for all that a request does with it.
     struct Hash {
@@ -29,24 +32,27 @@ final class IdentifierTable: @unchecked Sendable {
 
     init() {
         shards = .allocate(capacity: Self.shardCount)
+        locks = .allocate(capacity: Self.shardCount)
         for index in 0..<Self.shardCount {
             (shards + index).initialize(to: Shard())
+            (locks + index).initialize(to: ReadWriteLock())
         }
     }
 
     deinit {
         for index in 0..<Self.shardCount {
             shards[index].deallocate()
+            locks[index].destroy()
         }
         shards.deallocate()
+        locks.deallocate()
     }
 
     /// Calls `body` with the rows that may belong to the id, until it returns a value. The shard stays locked for
     /// reading meanwhile, so a row can't be given to another id between the look at the entry and the look at the row.
     @inline(__always)
     func firstMatch<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
-        let shard = shards + hash.shard
-        return shard.pointee.lock.withReadLock { shard.pointee.firstMatch(hash.tag, body) }
+        locks[hash.shard].withReadLock { shards[hash.shard].firstMatch(hash.tag, body) }
     }
 
     /// As `firstMatch`, without the lock: for the writer thread, beside which nobody changes the table.
@@ -57,29 +63,26 @@ final class IdentifierTable: @unchecked Sendable {
 
     /// Adds an entry. The id must not be in the table. Writer thread only.
     func insert(_ row: UInt32, _ hash: Hash) {
-        let shard = shards + hash.shard
-        shard.pointee.lock.withWriteLock { shard.pointee.insert(row, hash.tag) }
+        locks[hash.shard].withWriteLock { shards[hash.shard].insert(row, hash.tag) }
     }
 
     /// Removes the entry of `row` and, before anybody can look again, calls `body`. Writer thread only.
     func remove(_ row: UInt32, _ hash: Hash, _ body: () -> Void) {
-        let shard = shards + hash.shard
-        shard.pointee.lock.withWriteLock {
-            let wasThere = shard.pointee.remove(row, hash.tag)
+        locks[hash.shard].withWriteLock {
+            let wasThere = shards[hash.shard].remove(row, hash.tag)
             precondition(wasThere, "row \(row) is not in the id table")
             body()
         }
     }
 
-    /// The bytes of all entries, used or not. Writer thread only.
+    /// The bytes of all entries, used or not.
     var byteCount: Int {
         (0..<Self.shardCount).reduce(0) { sum, index in
-            sum + shards[index].lock.withReadLock { shards[index].capacity * MemoryLayout<UInt64>.stride }
+            sum + locks[index].withReadLock { shards[index].capacity * MemoryLayout<UInt64>.stride }
         }
     }
 
     private struct Shard {
-        let lock = ReadWriteLock()
         private(set) var capacity = 16
         private var count = 0
         private var entries: UnsafeMutablePointer<UInt64>
@@ -91,7 +94,6 @@ final class IdentifierTable: @unchecked Sendable {
 
         func deallocate() {
             entries.deallocate()
-            lock.destroy()
         }
 
         private static func entry(_ row: UInt32, _ tag: UInt32) -> UInt64 {
