@@ -93,7 +93,7 @@ let package = Package(
         .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol", "PackedStrings", nioCore]),
         .testTarget(
             name: "LogQServerTests",
-            dependencies: ["LogQServer", "WireProtocol", "ItemStore", nioCore, nioEmbedded]
+            dependencies: ["LogQServer", "WireProtocol", "ItemStore", nioCore, nioEmbedded, logging]
         ),
         .testTarget(
             name: "LogQClientTests",

@@ -1,0 +1,91 @@
+import Foundation
+import ItemStore
+import Testing
+
+@testable import LogQServer
+
+extension ServerSuite {
+    /// Stopping: what had arrived is answered, what comes later is told so.
+    @Suite(.serialized)
+    struct DrainingTests {
+        @Test func answersWhatWasSent() async throws {
+            try await withServer { server in
+                let client = try server.connect()
+                #expect(try client.ask("CREATE c dim=2") == ["OK 0"])
+                let count = 300
+                try client.send((0..<count).map { "PUT c i\($0) [\($0),1]\nGET c i\($0)\n" }.joined())
+                try await server.server.stop()
+                for index in 0..<count {
+                    #expect(try client.readReply() == ["OK 0"])
+                    #expect(try client.readReply() == ["OK 1", "i\(index) [\(index),1]"])
+                }
+                #expect(try client.readReply() == nil)
+            }
+        }
+
+        @Test func refusesALineThatIsCompletedLater() async throws {
+            try await withServer { server in
+                let client = try server.connect()
+                try client.send("PING\nPI")
+                #expect(try client.readReply() == ["OK 0"])
+                async let stopped: Void = server.server.stop()
+                // Once nobody is accepted any more, the shutdown has begun.
+                while (try? server.connect()) != nil { try await Task.sleep(for: .milliseconds(5)) }
+                try client.send("NG\nPING\n")
+                #expect(try client.readReply()?[0].hasPrefix("ERR DRAINING ") == true)
+                #expect(try client.readReply() == nil)
+                try await stopped
+            }
+        }
+
+        @Test func idleConnectionsDoNotHoldItUp() async throws {
+            try await withServer { server in
+                let clients = try (0..<20).map { _ in try server.connect() }
+                for client in clients { #expect(try client.ask("PING") == ["OK 0"]) }
+                let duration = try await ContinuousClock().measure { try await server.server.stop() }
+                #expect(duration < .seconds(2))
+                for client in clients { #expect(try client.readReply() == nil) }
+            }
+        }
+
+        @Test func aClientThatDoesNotReadHoldsItUpOnlySoLong() async throws {
+            try await withServer { server, _ in
+                server.drainMillisecondsMax = 500
+            } _: { server in
+                let client = try server.connect()
+                #expect(try client.ask("CREATE c dim=1") == ["OK 0"])
+                let ids = (0..<1_000).map { "some-quite-long-id-\($0)" }.joined(separator: " ")
+                let request = Array("GET c \(ids)\n".utf8)
+                var idleCount = 0
+                while idleCount < 10 {
+                    let count = client.sendWithoutWaiting(request)
+                    idleCount = count == 0 ? idleCount + 1 : 0
+                    if count == 0 { try await Task.sleep(for: .milliseconds(10)) }
+                }
+                let duration = try await ContinuousClock().measure { try await server.server.stop() }
+                #expect(duration < .seconds(5))
+            }
+        }
+
+        @Test func theUnixSocketIsServedAndRemoved() async throws {
+            let path = FileManager.default.temporaryDirectory.appending(
+                path: "logqd-\(UUID().uuidString.prefix(8)).sock"
+            )
+            .path
+            try await withServer { server, _ in
+                server.unixPath = path
+            } _: { server in
+                #expect(FileManager.default.fileExists(atPath: path))
+                // A second server must not take the path away from the first.
+                await #expect(throws: SocketInUse.self) {
+                    try await withServer { server, _ in
+                        server.unixPath = path
+                    } _: { _ in
+                    }
+                }
+                #expect(FileManager.default.fileExists(atPath: path))
+            }
+            #expect(!FileManager.default.fileExists(atPath: path))
+        }
+    }
+}
