@@ -71,7 +71,7 @@ let package = Package(
         .executableTarget(
             name: "logqd",
             dependencies: [
-                "LogQServer", "ItemStore", "WireProtocol", argumentParser, logging, nioCore, serviceLifecycle, unixSignals,
+                "LogQServer", "ItemStore", "WireProtocol", argumentParser, logging, serviceLifecycle, unixSignals,
             ]
         ),
         .executableTarget(

@@ -1,7 +1,7 @@
 package import ItemStore
 package import Logging
 import NIOConcurrencyHelpers
-package import NIOCore
+import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
@@ -53,8 +53,9 @@ package final class Server: Service {
         try await stop()
     }
 
-    /// Binds and serves. Returns the addresses, with the ports that the system chose.
-    package func start() async throws -> [SocketAddress] {
+    /// Binds and serves. Returns the addresses as text, with the ports that the system chose: `127.0.0.1:5647`,
+    /// `[::1]:5647`, `unix:/run/logqd.sock`.
+    package func start() async throws -> [String] {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let pool = QueryPool(
             threadCount: configuration.queryThreadCount,
@@ -81,7 +82,15 @@ package final class Server: Service {
         }
         let running = Running(group: group, listeners: listeners, services: services, registry: registry)
         state.withLockedValue { $0 = .running(running) }
-        return listeners.compactMap(\.localAddress)
+        return listeners.compactMap { $0.localAddress.map(Self.text) }
+    }
+
+    private static func text(_ address: SocketAddress) -> String {
+        switch address {
+        case .v4: "\(address.ipAddress ?? "?"):\(address.port ?? 0)"
+        case .v6: "[\(address.ipAddress ?? "?")]:\(address.port ?? 0)"
+        case .unixDomainSocket: "unix:\(address.pathname ?? "?")"
+        }
     }
 
     /// Drains and closes, the store too. Safe to call twice.

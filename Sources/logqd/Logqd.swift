@@ -62,7 +62,7 @@ struct Logqd: AsyncParsableCommand {
             logger.info(
                 "ready",
                 metadata: [
-                    "addresses": "\(addresses.map(readable).joined(separator: " "))",
+                    "addresses": "\(addresses.joined(separator: " "))",
                     "pid": "\(getpid())", "version": "\(configuration.version)",
                     "threads": "\(configuration.eventLoopCount)",
                     "query-threads": "\(configuration.queryThreadCount)",

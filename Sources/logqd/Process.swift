@@ -1,6 +1,5 @@
 import ItemStore
 import LogQServer
-import NIOCore
 
 #if canImport(Glibc)
 import Glibc
@@ -44,14 +43,5 @@ func processExitCode(of error: any Error) -> Int32 {
         }
     case is SocketInUse: 73
     default: 1
-    }
-}
-
-/// `127.0.0.1:5647`, `[::1]:5647` or `unix:/run/logqd.sock`.
-func readable(_ address: SocketAddress) -> String {
-    switch address {
-    case .v4: "\(address.ipAddress ?? "?"):\(address.port ?? 0)"
-    case .v6: "[\(address.ipAddress ?? "?")]:\(address.port ?? 0)"
-    case .unixDomainSocket: "unix:\(address.pathname ?? "?")"
     }
 }

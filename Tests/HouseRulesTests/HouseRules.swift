@@ -82,8 +82,8 @@ let houseRules: [ModuleRule] = [
     // Parse arguments, start, exit codes.
     ModuleRule(
         name: "logqd",
-        house: ["LogQServer", "ItemStore"],
-        packages: ["ArgumentParser", "Logging", "ServiceLifecycle"],
+        house: ["LogQServer", "ItemStore", "WireProtocol"],
+        packages: ["ArgumentParser", "Logging", "ServiceLifecycle", "UnixSignals"],
         forbidden: ["LMDB", "CLMDB", "CVectorKernels", "LogQClient"]
     ),
     ModuleRule(

@@ -1,7 +1,6 @@
 import Foundation
 import ItemStore
 import Logging
-import NIOCore
 import Testing
 
 @testable import LogQServer
@@ -43,13 +42,17 @@ private func runServer(
     let server = Server(store: store, configuration: configuration, logger: logger)
     let addresses = try await server.start()
     do {
-        try await body(TestServer(server: server, port: addresses.compactMap(\.port).first ?? 0))
+        try await body(TestServer(server: server, port: port(of: addresses)))
     } catch {
         try await server.stop()
         throw error
     }
     try await server.stop()
     return Trace(store: store)
+}
+
+private func port(of addresses: [String]) -> Int {
+    addresses.compactMap { $0.split(separator: ":").last.flatMap { Int($0) } }.first ?? 0
 }
 
 struct TestServer: Sendable {
