@@ -10,7 +10,7 @@ struct PutCommand: ClientCommand {
 
     @Argument var collection: String
     @Argument var id: String
-    @Argument(help: "[0.1,-2] or f32: and base64.") var vector: VectorArgument
+    @Argument(help: "[0.1,-2] or f32: and base64.", transform: VectorArgument.init(_:)) var vector: VectorArgument
     @Argument(help: "A JSON object that replaces the features; left out, they stay.") var features: String?
 
     func report(_ client: LogQClient) async throws -> Report {
@@ -124,7 +124,7 @@ struct TopKCommand: ClientCommand {
 
     @Argument var collection: String
     @Argument(help: "How many, 1 to 10000.") var k: Int
-    @Argument(help: "[0.1,-2] or f32: and base64.") var vector: VectorArgument?
+    @Argument(help: "[0.1,-2] or f32: and base64.", transform: VectorArgument.init(_:)) var vector: VectorArgument?
 
     @Option(help: "Search with the embedding of this item, which is left out.")
     var like: String?
@@ -182,7 +182,7 @@ struct ScoreCommand: ClientCommand {
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
     @Argument var collection: String
-    @Argument(help: "[0.1,-2] or f32: and base64.") var vector: VectorArgument
+    @Argument(help: "[0.1,-2] or f32: and base64.", transform: VectorArgument.init(_:)) var vector: VectorArgument
     @Argument var ids: [String]
 
     func report(_ client: LogQClient) async throws -> Report {

@@ -114,13 +114,23 @@ struct VectorArgument: ExpressibleByArgument, Equatable {
     let values: [Float]
 
     init?(argument: String) {
-        guard var word = Array(argument.utf8).withUnsafeBytes({ VectorSpacing.removed(from: $0) }) else { return nil }
-        if !word.starts(with: "f32:".utf8), word.first != UInt8(ascii: "[") { word = [0x5B] + word + [0x5D] }
-        guard let values = try? word.withUnsafeBytes({ try VectorText.read($0) }) else { return nil }
-        self.values = values
+        guard let vector = try? VectorArgument(argument) else { return nil }
+        self = vector
     }
 
-    static var defaultCompletionKind: CompletionKind { .default }
+    /// As above, and says what is wrong.
+    @Sendable
+    init(_ argument: String) throws {
+        guard var word = Array(argument.utf8).withUnsafeBytes({ VectorSpacing.removed(from: $0) }) else {
+            throw ValidationError("got two numbers without ',' between them")
+        }
+        if !word.starts(with: "f32:".utf8), word.first != UInt8(ascii: "[") { word = [0x5B] + word + [0x5D] }
+        do {
+            values = try word.withUnsafeBytes { try VectorText.read($0) }
+        } catch let error as WireError {
+            throw ValidationError(error.message)
+        }
+    }
 }
 
 /// A step: a number, or `-` for the one after the last.

@@ -20,8 +20,23 @@ enum Main {
             complain("\(error)")
             exit(ExitStatus(error).rawValue)
         } catch {
-            LogQCommand.exit(withError: error)
+            // Help and the like are no errors; they print by themselves.
+            guard LogQCommand.exitCode(for: error).rawValue == ExitStatus.usage.rawValue else {
+                LogQCommand.exit(withError: error)
+            }
+            complain(usageMessage(error))
+            exit(ExitStatus.usage.rawValue)
         }
+    }
+
+    /// One line, and where to read on.
+    static func usageMessage(_ error: any Error) -> String {
+        let lines = LogQCommand.message(for: error).split(whereSeparator: \.isNewline)
+        // The full text names the command that was meant: "See 'logq put --help' for more information."
+        let advice = LogQCommand.fullMessage(for: error).split(whereSeparator: \.isNewline).last.flatMap { last in
+            last.split(separator: "'").first { $0.hasSuffix("--help") }
+        }
+        return lines.joined(separator: " ") + " (see \(advice ?? "logq --help"))"
     }
 
     static func complain(_ message: String) {

@@ -90,6 +90,25 @@ import Testing
         #expect(exitCode("--help") == 0)
     }
 
+    @Test func usageErrorsAreOneLineThatSaysWhereToReadOn() {
+        func message(_ arguments: String...) -> String? {
+            do {
+                _ = try LogQCommand.parseAsRoot(arguments)
+                return nil
+            } catch {
+                return Main.usageMessage(error)
+            }
+        }
+        #expect(
+            message("put", "items", "a", "[1,x]")
+                == "The value '[1,x]' is invalid for '<vector>': got 'x' as number 2, expected a finite number "
+                + "(see logq put --help)"
+        )
+        #expect(message("get", "items") == "Missing expected argument '<ids> ...' (see logq get --help)")
+        #expect(message("topk", "c", "5")?.hasSuffix("expected one (see logq topk --help)") == true)
+        #expect(message("nonsense")?.hasSuffix("(see logq --help)") == true)
+    }
+
     @Test func exitCodesAreDocumented() {
         let help = LogQCommand.helpMessage(columns: 100)
         for status in ExitStatus.allCases {
