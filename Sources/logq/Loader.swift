@@ -173,9 +173,10 @@ struct Loader {
 
     func report(seconds: Double) -> Report {
         let rate = Int(Double(acknowledgedCount) / max(seconds, 1e-9))
-        let skipped = skippedCount > 0 ? ", \(Show.count(skippedCount)) lines skipped" : ""
+        let lines = skippedCount == 1 ? "line" : "lines"
+        let skipped = skippedCount > 0 ? ", \(Show.count(skippedCount)) \(lines) skipped" : ""
         return Report(
-            text: "\(Show.count(acknowledgedCount)) items acknowledged in \(Show.number(seconds)) s"
+            text: "\(Show.count(acknowledgedCount)) items acknowledged in \(Show.seconds(seconds)) s"
                 + " (\(Show.count(rate))/s)\(skipped)",
             json: .object([
                 ("acknowledged", JSONValue(acknowledgedCount)), ("skipped", JSONValue(skippedCount)),

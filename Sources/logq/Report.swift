@@ -84,6 +84,11 @@ enum Show {
         return "[" + values.map { NumberText.text($0) }.joined(separator: ",") + "]"
     }
 
+    /// Hundredths of a second.
+    static func seconds(_ seconds: Double) -> String {
+        String(format: "%.2f", seconds)
+    }
+
     /// 1234567 as 1,234,567.
     static func count(_ value: Int) -> String {
         let digits = String(value.magnitude)
