@@ -1,0 +1,93 @@
+import Foundation
+import Testing
+
+/// PROTOCOL.md, the transcripts and the daemon say the same: nothing that the page promises goes untried, nothing that the
+/// daemon knows goes unsaid.
+@Suite("PROTOCOL.md", .timeLimit(.minutes(5)))
+struct ProtocolDocumentTests {
+    let document: ProtocolDocument
+    /// All requests of all transcripts, as words.
+    let requests: [[String]]
+    let expectedLines: [String]
+
+    init() throws {
+        document = try ProtocolDocument()
+        requests = Transcript.files.flatMap(\.requests).map { $0.split(separator: " ").map(String.init) }
+        expectedLines = Transcript.files.flatMap(\.expectedLines)
+    }
+
+    @Test("was read")
+    func wasRead() {
+        #expect(document.verbs.count == 20, "\(document.verbs.map(\.name))")
+        #expect(document.codes.count == 13, "\(document.codes)")
+        #expect(document.reservedCodes.count == 5, "\(document.reservedCodes)")
+        let logQ = document.verbs.first { $0.name == "LOGQ" }
+        #expect(logQ?.options.map(\.name) == ["unit", "batch", "strength"])
+        #expect(logQ?.options.map(\.values) == [["q", "p", "expected"], [], []])
+    }
+
+    @Test("every verb, option and spelled-out value occurs in a transcript")
+    func verbsAndOptionsOccur() {
+        for verb in document.verbs {
+            let uses = requests.filter { $0.first?.uppercased() == verb.name }
+            #expect(!uses.isEmpty, "no transcript uses \(verb.name)")
+            for (option, values) in verb.options {
+                let given = uses.joined().filter { $0.lowercased().hasPrefix("\(option)=") }
+                #expect(!given.isEmpty, "no transcript uses \(verb.name) \(option)=")
+                let givenValues = given.flatMap { $0.dropFirst(option.count + 1).split(separator: ",").map(String.init) }
+                for value in values {
+                    #expect(givenValues.contains(value), "no transcript uses \(verb.name) \(option)=\(value)")
+                }
+            }
+        }
+    }
+
+    @Test("every code occurs in a transcript, and no other does")
+    func codesOccur() {
+        let seen = Set(expectedLines.compactMap { $0.firstMatch(of: /^ERR ([A-Z]+) /).map { String($0.1) } })
+        #expect(seen == Set(document.codes))
+    }
+
+    @Test("every state occurs in a transcript", arguments: ["seen", "once", "unseen", "stale"])
+    func statesOccur(_ state: String) {
+        #expect(expectedLines.contains { $0.hasSuffix(" state=\(state)") })
+        #expect(expectedLines.contains { $0.contains(/^[^ ]+ -?[0-9.e-]+ / ) && $0.hasSuffix(" \(state)") })
+    }
+
+    @Test("HELP has the usages of the page, in its order")
+    func helpHasTheUsages() throws {
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory)
+        let socket = try daemon.connect()
+        let overview = try socket.ask("HELP")
+        let separator = " -- "
+        #expect(overview.rows.map { $0.components(separatedBy: separator)[0] } == document.verbs.map(\.usage))
+        for (verb, row) in zip(document.verbs, overview.rows) {
+            let help = try socket.ask("HELP \(verb.name)")
+            #expect(help.rows.first == row)
+            // One row an option, in the order of the usage, then the example, which is one of this verb and works.
+            let options = help.rows.dropFirst().dropLast().map { String($0.prefix { $0 != "=" }) }
+            #expect(options == verb.options.map(\.name), "HELP \(verb.name): \(help.rows)")
+            let example = try #require(help.rows.last)
+            #expect(example.hasPrefix("example: \(verb.name)"), "\(example)")
+        }
+        socket.shutDownSending()
+        try daemon.stop()
+    }
+
+    @Test("the examples of HELP can be typed as they stand")
+    func examplesCanBeTyped() throws {
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory)
+        let socket = try daemon.connect()
+        // What ends the connection or the collection comes last.
+        let last = ["DROP", "QUIT"]
+        let names = document.verbs.map(\.name).filter { !last.contains($0) } + last
+        for name in names {
+            let example = try #require(try socket.ask("HELP \(name)").rows.last).dropFirst("example: ".count)
+            let reply = try socket.ask(String(example))
+            #expect(reply.header.hasPrefix("OK "), "\(example) got \(reply.header)")
+        }
+        try daemon.stop()
+    }
+}

@@ -1,0 +1,46 @@
+import Foundation
+import Testing
+
+/// The real daemon holds every conversation of `protocol/`, however the client's bytes are cut.
+@Suite("Transcripts", .timeLimit(.minutes(20)))
+struct TranscriptTests {
+    @Test("is held", arguments: Transcript.all, TranscriptPlayer.Pace.allCases)
+    func isHeld(_ transcript: Transcript, pace: TranscriptPlayer.Pace) throws {
+        try TranscriptPlayer(transcript, pace: pace).play()
+    }
+
+    /// Each is followed by the next on one connection, all of both sent at once; so each is a first one once, and a second one once.
+    @Test("two glued together are held", arguments: gluedPairs)
+    func twoGluedTogetherAreHeld(_ pair: Transcript) throws {
+        try TranscriptPlayer(pair, pace: .whole).play()
+    }
+
+    static let gluedPairs: [Transcript] = {
+        let single = Transcript.files.filter(\.canBeGlued)
+        return single.indices.map { index in
+            let (first, second) = (single[index], single[(index + 1) % single.count])
+            return Transcript(
+                name: "\(first.name) + \(second.name)",
+                statements: first.statements + second.statements
+            )
+        }
+    }()
+
+    @Test("patterns match what they say and no more")
+    func patterns() {
+        func matches(_ text: String, _ pattern: String) -> Bool {
+            TranscriptPlayer.matches(Array(text.utf8)[...], Array(pattern.utf8)[...])
+        }
+        #expect(matches("OK 12", "OK *"))
+        #expect(matches("OK ", "OK *"))
+        #expect(!matches("OK", "OK *"))
+        #expect(matches("abc", "abc"))
+        #expect(!matches("abcd", "abc"))
+        #expect(matches("version 1.2", "version *.*"))
+        #expect(!matches("version 12", "version *.*"))
+        #expect(!matches("aba", "ab*ba"))
+        #expect(matches("abba", "ab*ba"))
+        #expect(matches("a1b2c", "*1*2*"))
+        #expect(!matches("a2b1c", "*1*2*"))
+    }
+}
