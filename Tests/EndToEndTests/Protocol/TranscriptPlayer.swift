@@ -120,7 +120,6 @@ final class TranscriptPlayer {
             try start(flags: flags)
         case .terminate:
             daemon.send(signal: SIGTERM)
-            try daemon.waitForLogLine(containing: "draining")
         case .expectExit(let code):
             let status = try daemon.waitForExit()
             guard status == .exited(code) else { throw HarnessError("got \(status), expected exit code \(code)") }
