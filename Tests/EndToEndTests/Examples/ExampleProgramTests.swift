@@ -18,7 +18,7 @@ struct ExampleProgramTests {
         #expect(losses[1] < losses[0] / 2, "the loss fell from \(losses[0]) to \(losses[1])")
         // 50 items once before the run, 32 a step in 150 steps: the counts are exact, so q is known.
         let popular = try #require(trained.dropFirst(2).first)
-        let count = try #require(popular.firstMatch(of: / count=([0-9]+) /).flatMap { Double($0.1) }, "\(popular)")
+        let count = try #require(popular.firstMatch(of: #/ count=([0-9]+) /#).flatMap { Double($0.1) }, "\(popular)")
         #expect(popular.hasPrefix("item-0 q=\(count / 4850) "), "\(popular)")
         #expect(popular.hasSuffix(" state=seen"), "\(popular)")
         #expect(trained.count == 4)

@@ -44,14 +44,14 @@ struct ProtocolDocumentTests {
 
     @Test("every code occurs in a transcript, and no other does")
     func codesOccur() {
-        let seen = Set(expectedLines.compactMap { $0.firstMatch(of: /^ERR ([A-Z]+) /).map { String($0.1) } })
+        let seen = Set(expectedLines.compactMap { $0.firstMatch(of: #/^ERR ([A-Z]+) /#).map { String($0.1) } })
         #expect(seen == Set(document.codes))
     }
 
     @Test("every state occurs in a transcript", arguments: ["seen", "once", "unseen", "stale"])
     func statesOccur(_ state: String) {
         #expect(expectedLines.contains { $0.hasSuffix(" state=\(state)") })
-        #expect(expectedLines.contains { $0.contains(/^[^ ]+ -?[0-9.e-]+ / ) && $0.hasSuffix(" \(state)") })
+        #expect(expectedLines.contains { $0.contains(#/^[^ ]+ -?[0-9.e-]+ /#) && $0.hasSuffix(" \(state)") })
     }
 
     @Test("HELP has the usages of the page, in its order")
