@@ -75,7 +75,7 @@ enum CommandTable {
                 ]
             ),
             "make an empty collection",
-            example: "CREATE songs dim=64 metric=cosine",
+            example: "CREATE songs dim=2 metric=cosine",
             .write(Commands.create)
         ),
         Command(

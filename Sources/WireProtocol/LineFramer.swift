@@ -51,7 +51,7 @@ package struct LineFramer {
         if isTLS {
             return lose(WireError(.badRequest, "got a TLS hello, expected a line of text: this port speaks no TLS"))
         }
-        guard (lineFeed ?? buffer.readableBytes) <= lineBytesMax else {
+        guard textByteCount(upTo: lineFeed) <= lineBytesMax else {
             return lose(WireError(.limit, "got a line of more than \(lineBytesMax) bytes, expected at most that"))
         }
         guard let lineFeed else {
@@ -80,6 +80,13 @@ package struct LineFramer {
         scannedCount = 0
         // Give the memory of a long burst back.
         if buffer.readableBytes == 0 { buffer = ByteBuffer() }
+    }
+
+    /// The length of the line so far. A CR at its end may be the one before the LF, which does not count.
+    private func textByteCount(upTo lineFeed: Int?) -> Int {
+        let byteCount = lineFeed ?? buffer.readableBytes
+        let last: UInt8? = byteCount > 0 ? buffer.getInteger(at: buffer.readerIndex + byteCount - 1) : nil
+        return last == UInt8(ascii: "\r") ? byteCount - 1 : byteCount
     }
 
     private mutating func lose(_ error: WireError) -> Frame {

@@ -80,6 +80,9 @@ struct OptionParser {
     private func keys(_ value: UnsafeRawBufferPointer) throws(WireError) -> PackedStrings {
         var keys = PackedStrings()
         for part in parts(value) {
+            guard !part.isEmpty else {
+                throw WireError(.badRequest, "got an empty key in \(name)=, expected \(option.placeholder)")
+            }
             var problem: WireError?
             withUnsafeTemporaryAllocation(of: UInt8.self, capacity: max(1, part.count)) { scratch in
                 do throws(WireError) {
@@ -90,9 +93,6 @@ struct OptionParser {
                 }
             }
             if let problem { throw problem }
-        }
-        guard !keys.isEmpty, value.count > 0 else {
-            throw WireError(.badRequest, "got an empty \(name)=, expected \(option.placeholder)")
         }
         return keys
     }

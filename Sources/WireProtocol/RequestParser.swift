@@ -123,7 +123,8 @@ private struct Parse {
     // MARK: Options
 
     mutating func options() throws(WireError) {
-        while let word = try reader.peek(), word.hasMarks, let nameCount = optionNameCount(word.bytes) {
+        while reader.mayBeginOption, let word = try reader.peek(), word.hasMarks,
+            let nameCount = optionNameCount(word.bytes) {
             reader.skip(word)
             let name = UnsafeRawBufferPointer(rebasing: word.bytes[..<nameCount])
             let value = UnsafeRawBufferPointer(rebasing: word.bytes[(nameCount + 1)...])

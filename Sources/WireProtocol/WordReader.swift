@@ -35,6 +35,13 @@ struct WordReader {
         return word
     }
 
+    /// Whether the next word may be an option. Seen on its first byte, so that JSON, which has rules of its own, is not
+    /// looked at as a word.
+    var mayBeginOption: Bool {
+        guard position < line.count else { return false }
+        return (line[position] | 0x20) &- UInt8(ascii: "a") < 26 || line[position] == UInt8(ascii: "_")
+    }
+
     /// The next word, without moving.
     func peek() throws(WireError) -> Word? {
         guard !isAtEnd else { return nil }

@@ -2,6 +2,7 @@ import ArgumentParser
 import ItemStore
 import LogQServer
 import Logging
+import NIOCore
 import ServiceLifecycle
 import UnixSignals
 import WireProtocol
@@ -57,8 +58,7 @@ struct Logqd: AsyncParsableCommand {
         let store = try ItemStore.open(storage, logger: logger)
         logOpened(store, logger)
         let server = Server(store: store, configuration: configuration, logger: logger)
-        do {
-            let addresses = try await server.start()
+        let daemon = Daemon(server: server) { addresses in
             logger.info(
                 "ready",
                 metadata: [
@@ -68,18 +68,31 @@ struct Logqd: AsyncParsableCommand {
                     "query-threads": "\(configuration.queryThreadCount)",
                 ]
             )
-        } catch {
-            store.close()
-            throw error
         }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
+                services: [.init(service: daemon, successTerminationBehavior: .gracefullyShutdownGroup)],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: logger
             )
         )
-        try await group.run()
+        do {
+            try await group.run()
+        } catch {
+            store.close()
+            throw error
+        }
+    }
+
+    /// Starts inside the group, which has its signal handlers in place by then: whoever has read "ready" may send SIGTERM.
+    private struct Daemon: Service {
+        let server: Server
+        let announce: @Sendable ([SocketAddress]) -> Void
+
+        func run() async throws {
+            announce(try await server.start())
+            try await server.run()
+        }
     }
 
     private func logOpened(_ store: ItemStore, _ logger: Logger) {
