@@ -124,7 +124,8 @@ private struct Parse {
 
     mutating func options() throws(WireError) {
         while reader.mayBeginOption, let word = try reader.peek(), word.hasMarks,
-            let nameCount = optionNameCount(word.bytes) {
+            let nameCount = optionNameCount(word.bytes)
+        {
             reader.skip(word)
             let name = UnsafeRawBufferPointer(rebasing: word.bytes[..<nameCount])
             let value = UnsafeRawBufferPointer(rebasing: word.bytes[(nameCount + 1)...])

@@ -2,7 +2,6 @@ import ArgumentParser
 import ItemStore
 import LogQServer
 import Logging
-import NIOCore
 import ServiceLifecycle
 import UnixSignals
 import WireProtocol
@@ -87,7 +86,7 @@ struct Logqd: AsyncParsableCommand {
     /// Starts inside the group, which has its signal handlers in place by then: whoever has read "ready" may send SIGTERM.
     private struct Daemon: Service {
         let server: Server
-        let announce: @Sendable ([SocketAddress]) -> Void
+        let announce: @Sendable ([String]) -> Void
 
         func run() async throws {
             announce(try await server.start())

@@ -6,7 +6,8 @@ struct ProtocolDocument {
         var name: String
         /// The one line of its `usage` block.
         var usage: String
-        /// `dim`, `metric` ... in the order of the usage, and the values that the usage spells out (`dot|cosine|l2`), if it does.
+        /// `dim`, `metric` ... in the order of the usage, and the values that the usage spells out
+        /// (`dot|cosine|l2`), if it does.
         var options: [(name: String, values: [String])]
     }
 

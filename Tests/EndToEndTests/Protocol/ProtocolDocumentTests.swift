@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// PROTOCOL.md, the transcripts and the daemon say the same: nothing that the page promises goes untried, nothing that the
+/// PROTOCOL.md, the transcripts and the daemon say the same: nothing that the page promises goes untried, nothing
+/// that the
 /// daemon knows goes unsaid.
 @Suite("PROTOCOL.md", .timeLimit(.minutes(5)))
 struct ProtocolDocumentTests {
@@ -34,7 +35,9 @@ struct ProtocolDocumentTests {
             for (option, values) in verb.options {
                 let given = uses.joined().filter { $0.lowercased().hasPrefix("\(option)=") }
                 #expect(!given.isEmpty, "no transcript uses \(verb.name) \(option)=")
-                let givenValues = given.flatMap { $0.dropFirst(option.count + 1).split(separator: ",").map(String.init) }
+                let givenValues = given.flatMap {
+                    $0.dropFirst(option.count + 1).split(separator: ",").map(String.init)
+                }
                 for value in values {
                     #expect(givenValues.contains(value), "no transcript uses \(verb.name) \(option)=\(value)")
                 }

@@ -2,7 +2,8 @@ import Foundation
 
 /// Plays a transcript's client against a daemon, and compares what the daemon says.
 ///
-/// How the client's bytes are cut must not matter, so it is a parameter: the same conversation is held in lines, in single bytes, and
+/// How the client's bytes are cut must not matter, so it is a parameter: the same conversation is held in lines,
+/// in single bytes, and
 /// with everything that a connection has to say sent before its first reply is read.
 final class TranscriptPlayer {
     enum Pace: String, CaseIterable, Sendable, CustomStringConvertible {
@@ -45,7 +46,9 @@ final class TranscriptPlayer {
                 try perform(statement)
             } catch {
                 let log = daemon.log.suffix(2_000)
-                throw HarnessError("\(transcript.name):\(statement.line) (\(pace)): \(error)\nThe daemon's log:\n\(log)")
+                throw HarnessError(
+                    "\(transcript.name):\(statement.line) (\(pace)): \(error)\nThe daemon's log:\n\(log)"
+                )
             }
         }
         for (connection, socket) in sockets.sorted(by: { $0.key < $1.key }) {
@@ -61,7 +64,8 @@ final class TranscriptPlayer {
         if !hasExited { try daemon.stop() }
     }
 
-    /// The same statements with each connection's sends moved ahead of the replies that are expected before its next turn.
+    /// The same statements with each connection's sends moved ahead of the replies that are expected before its
+    /// next turn.
     static func sendingAhead(_ statements: [Transcript.Statement]) -> [Transcript.Statement] {
         var result: [Transcript.Statement] = []
         var sends: [Transcript.Statement] = []
@@ -150,7 +154,8 @@ final class TranscriptPlayer {
             try socket.send(bytes)
             return
         }
-        // Of something very long the middle goes in larger pieces of an odd size: it says nothing new, and takes its time.
+        // Of something very long the middle goes in larger pieces of an odd size: it says nothing new, and takes
+        // its time.
         let endCount = 2_000
         var sent = 0
         while sent < bytes.count {
@@ -182,14 +187,18 @@ final class TranscriptPlayer {
     /// Whether `pattern`, in which `*` stands for any bytes, matches all of `bytes`.
     static func matches(_ bytes: ArraySlice<UInt8>, _ pattern: ArraySlice<UInt8>) -> Bool {
         let pieces = pattern.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false)
-        guard pieces.count > 1, let first = pieces.first, let last = pieces.last else { return bytes.elementsEqual(pattern) }
+        guard pieces.count > 1, let first = pieces.first, let last = pieces.last else {
+            return bytes.elementsEqual(pattern)
+        }
         guard bytes.count >= first.count + last.count, bytes.starts(with: first),
             bytes.suffix(last.count).elementsEqual(last)
         else { return false }
         // Between the ends each piece is found at the first place where it fits.
         var rest = bytes.dropFirst(first.count).dropLast(last.count)
         for piece in pieces.dropFirst().dropLast() {
-            guard let found = rest.indices.first(where: { rest[$0...].starts(with: piece) }) ?? (piece.isEmpty ? rest.startIndex : nil)
+            guard
+                let found = rest.indices.first(where: { rest[$0...].starts(with: piece) })
+                    ?? (piece.isEmpty ? rest.startIndex : nil)
             else { return false }
             rest = rest[(found + piece.count)...]
         }

@@ -9,7 +9,8 @@ struct TranscriptTests {
         try TranscriptPlayer(transcript, pace: pace).play()
     }
 
-    /// Each is followed by the next on one connection, all of both sent at once; so each is a first one once, and a second one once.
+    /// Each is followed by the next on one connection, all of both sent at once; so each is a first one once, and
+    /// a second one once.
     @Test("two glued together are held", arguments: gluedPairs)
     func twoGluedTogetherAreHeld(_ pair: Transcript) throws {
         try TranscriptPlayer(pair, pace: .whole).play()

@@ -1,9 +1,12 @@
 import Foundation
 
-/// A program as a child process: what it says on its standard output and error is collected, and it never outlives the tests.
+/// A program as a child process: what it says on its standard output and error is collected, and it never
+/// outlives the tests.
 ///
-/// A thread reads the child's output to its end and then waits for the child, so that nobody else has to; all others wait on
-/// the condition with a deadline. The child is killed when the last reference goes. If the whole test process dies, `Watchman` kills it.
+/// A thread reads the child's output to its end and then waits for the child, so that nobody else has to; all
+/// others wait on
+/// the condition with a deadline. The child is killed when the last reference goes. If the whole test process
+/// dies, `Watchman` kills it.
 final class ChildProcess: @unchecked Sendable {
     /// The fields below are guarded by the condition, which is signalled at every change.
     private let condition = NSCondition()
@@ -72,7 +75,8 @@ final class ChildProcess: @unchecked Sendable {
         try wait(within: seconds, for: "exit") { $0.openPipes == 0 ? $0.exitStatus : nil }
     }
 
-    /// Waits until a line of the error output satisfies `isIt`, and returns that line. Fails at once if the child ends without saying it.
+    /// Waits until a line of the error output satisfies `isIt`, and returns that line. Fails at once if the child
+    /// ends without saying it.
     func waitForErrorLine(within seconds: Double, for what: String, where isIt: (Substring) -> Bool) throws -> String {
         let found: String? = try wait(within: seconds, for: what) { child in
             let text = String(decoding: child.errorBytes, as: UTF8.self)
@@ -136,11 +140,11 @@ final class ChildProcess: @unchecked Sendable {
         error: Int32
     ) throws -> pid_t {
         #if canImport(Darwin)
-            var actions: posix_spawn_file_actions_t?
-            var attributes: posix_spawnattr_t?
+        var actions: posix_spawn_file_actions_t?
+        var attributes: posix_spawnattr_t?
         #else
-            var actions = posix_spawn_file_actions_t()
-            var attributes = posix_spawnattr_t()
+        var actions = posix_spawn_file_actions_t()
+        var attributes = posix_spawnattr_t()
         #endif
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -183,13 +187,14 @@ struct Pipe {
     init() throws {
         var ends: [Int32] = [-1, -1]
         #if os(Linux)
-            // A pair of sockets, because `pipe2` is no part of the Glibc module, and the flag must be there from the start.
-            guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
-                throw HarnessError("socketpair: \(describe(errno))")
-            }
+        // A pair of sockets, because `pipe2` is no part of the Glibc module, and the flag must be there from the
+        // start.
+        guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw HarnessError("socketpair: \(describe(errno))")
+        }
         #else
-            guard pipe(&ends) == 0 else { throw HarnessError("pipe: \(describe(errno))") }
-            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        guard pipe(&ends) == 0 else { throw HarnessError("pipe: \(describe(errno))") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         #endif
         (readEnd, writeEnd) = (ends[0], ends[1])
     }
@@ -197,7 +202,8 @@ struct Pipe {
 
 /// A shell that outlives the tests by a moment, and kills the children that they left behind.
 ///
-/// It is told of each child that starts and ends. When its standard input ends, the test process is gone, however it went.
+/// It is told of each child that starts and ends. When its standard input ends, the test process is gone, however
+/// it went.
 final class Watchman: Sendable {
     static let shared = Watchman()
 
@@ -221,14 +227,15 @@ final class Watchman: Sendable {
             return
         }
         #if canImport(Darwin)
-            var actions: posix_spawn_file_actions_t?
+        var actions: posix_spawn_file_actions_t?
         #else
-            var actions = posix_spawn_file_actions_t()
+        var actions = posix_spawn_file_actions_t()
         #endif
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, pipe.readEnd, STDIN_FILENO)
-        // Nothing of the test process stays open in the shell: a runner that waits for its output must not wait for it.
+        // Nothing of the test process stays open in the shell: a runner that waits for its output must not wait
+        // for it.
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
         let words = cStrings(["/bin/sh", "-c", Self.script])

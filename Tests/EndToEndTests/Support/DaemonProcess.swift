@@ -1,6 +1,7 @@
 import Foundation
 
-/// The real `logqd`, started on a directory, listening on a free port of the loopback and on a socket in that directory.
+/// The real `logqd`, started on a directory, listening on a free port of the loopback and on a socket in that
+/// directory.
 final class DaemonProcess {
     struct Options {
         /// Flags besides `--data`, `--listen` and `--unix`.

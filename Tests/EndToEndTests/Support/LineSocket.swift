@@ -1,8 +1,10 @@
 import Foundation
 
-/// A blocking client of the line protocol, as plain as the protocol allows: bytes out, lines in, every wait with a deadline.
+/// A blocking client of the line protocol, as plain as the protocol allows: bytes out, lines in, every wait with
+/// a deadline.
 ///
-/// It is written on the POSIX calls and knows nothing of the project's own client and codecs, so that a mistake in those
+/// It is written on the POSIX calls and knows nothing of the project's own client and codecs, so that a mistake
+/// in those
 /// cannot hide one in the daemon.
 final class LineSocket {
     enum Address: Sendable, CustomStringConvertible {
@@ -199,19 +201,24 @@ final class LineSocket {
 
     private static func makeSocket(_ family: Int32) throws -> Int32 {
         #if os(Linux)
-            // Closed in children at once: a daemon that inherited it would keep the connection open.
-            let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        // Closed in children at once: a daemon that inherited it would keep the connection open.
+        let descriptor = socket(family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         #else
-            let descriptor = socket(family, SOCK_STREAM, 0)
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-            var yes: Int32 = 1
-            setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &yes, socklen_t(MemoryLayout<Int32>.size))
+        let descriptor = socket(family, SOCK_STREAM, 0)
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        var yes: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &yes, socklen_t(MemoryLayout<Int32>.size))
         #endif
         guard descriptor >= 0 else { throw HarnessError("socket: \(describe(errno))") }
         return descriptor
     }
 
-    private static func connect<Address>(_ descriptor: Int32, _ address: inout Address, _ size: Int, name: String) throws {
+    private static func connect<Address>(
+        _ descriptor: Int32,
+        _ address: inout Address,
+        _ size: Int,
+        name: String
+    ) throws {
         let result = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 platformConnect(descriptor, $0, socklen_t(size))
@@ -226,9 +233,9 @@ final class LineSocket {
 }
 
 #if os(Linux)
-    private let sendFlags = Int32(MSG_NOSIGNAL)
+private let sendFlags = Int32(MSG_NOSIGNAL)
 #else
-    private let sendFlags: Int32 = 0
+private let sendFlags: Int32 = 0
 #endif
 
 // Inside the class these names are its own methods.
