@@ -21,6 +21,8 @@ package struct StoreLimits: Sendable {
     package var collectionsMax = 1024
     /// Distinct writers in `seq=writer:n`, for each collection.
     package var sequenceWritersMax = 1024
+    /// Memory of all collections: past it no chunk of rows is added, and a write that needs one is `full`.
+    package var memoryBytesMax = Int.max
     /// Writes that wait for the writer thread; past it `submit` refuses with `busy`.
     package var writeQueueBytesMax = 256 << 20
     /// A group commit takes no further write once its journal bytes reach this.

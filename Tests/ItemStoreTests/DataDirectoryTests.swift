@@ -218,6 +218,31 @@ import Testing
         #expect(codes == [nil, .limit, nil, .limit, nil, .limit])
     }
 
+    @Test func newIDsBeyondTheMemoryAreRefusedAndNothingIsChanged() throws {
+        var limits = StoreLimits()
+        limits.memoryBytesMax = ItemChunk.byteCount(dimension: 2) + 20_000
+        let fixture = try StoreFixture(limits: limits)
+        func put(_ number: Int) -> Write {
+            .put(collection: "c", id: Array("\(number)".utf8), vector: [1, Float(number)], features: nil)
+        }
+        let outcomes = try fixture.apply(
+            [.create(name: "c", CollectionConfiguration(dimension: 2))] + (0..<1_025).map(put)
+        )
+        #expect(outcomes.dropLast().allSatisfy { $0 == .done })
+        guard case .failed(let error) = outcomes.last else {
+            Issue.record("the write was taken")
+            return
+        }
+        #expect(error.code == .full && error.message.contains("bytes of memory"), "\(error)")
+        let collection = try #require(fixture.store.collection(named: "c"))
+        #expect(collection.idCount == 1_024)
+        // Ids that are there can still be written, and room that is freed can be used, at once.
+        let again = try fixture.apply([
+            put(7), .delete(collection: "c", ids: PackedStrings([Array("8".utf8)])), put(9), put(1_024), put(1_025),
+        ])
+        #expect(again == [.done, .deleted([true]), .done, .done, .failed(error)])
+    }
+
     /// Also when the process ended right after the commit of the drop, of which nothing but the missing catalogue
     /// record tells.
     @Test(arguments: [false, true])

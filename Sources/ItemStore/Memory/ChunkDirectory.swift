@@ -53,6 +53,6 @@ final class ChunkDirectory: @unchecked Sendable {
 
     /// The address space of all chunks, in bytes.
     var byteCount: Int {
-        count == 0 ? 0 : count * self[0].pointee.byteCount
+        count * ItemChunk.byteCount(dimension: dimension)
     }
 }

@@ -47,28 +47,19 @@ struct ItemChunk {
     private let mappingByteCount: Int
 
     init(dimension: Int) {
-        var layout = Layout()
         let rows = Self.rowCount
-        let vectorsAt = layout.reserve(MemoryLayout<Float>.stride * dimension * rows)
-        let identifiersAt = layout.reserve(MemoryLayout<IdentifierSlot>.stride * rows)
-        let statisticsAt = layout.reserve(MemoryLayout<FrequencyRecord>.stride * rows)
-        let featuresAt = layout.reserve(MemoryLayout<FeatureText?>.stride * rows)
-        let generationsAt = layout.reserve(MemoryLayout<UInt32>.stride * rows)
-        let touchedAt = layout.reserve(MemoryLayout<UInt32>.stride * rows)
-        let dirtyAt = layout.reserve(MemoryLayout<DirtyRecords>.stride)
-        let flagsAt = layout.reserve(MemoryLayout<RowFlags>.stride * rows)
-
+        let layout = Layout(dimension: dimension)
         mappingByteCount = layout.byteCount
         mapping = mapAnonymousMemory(byteCount: layout.byteCount)
         lock = ReadWriteLock()
-        vectors = (mapping + vectorsAt).bindMemory(to: Float.self, capacity: dimension * rows)
-        identifiers = (mapping + identifiersAt).bindMemory(to: IdentifierSlot.self, capacity: rows)
-        statistics = (mapping + statisticsAt).bindMemory(to: FrequencyRecord.self, capacity: rows)
-        features = (mapping + featuresAt).bindMemory(to: FeatureText?.self, capacity: rows)
-        generations = (mapping + generationsAt).bindMemory(to: UInt32.self, capacity: rows)
-        touched = (mapping + touchedAt).bindMemory(to: UInt32.self, capacity: rows)
-        dirty = (mapping + dirtyAt).bindMemory(to: DirtyRecords.self, capacity: 1)
-        flags = (mapping + flagsAt).bindMemory(to: RowFlags.self, capacity: rows)
+        vectors = (mapping + layout.vectors).bindMemory(to: Float.self, capacity: dimension * rows)
+        identifiers = (mapping + layout.identifiers).bindMemory(to: IdentifierSlot.self, capacity: rows)
+        statistics = (mapping + layout.statistics).bindMemory(to: FrequencyRecord.self, capacity: rows)
+        features = (mapping + layout.features).bindMemory(to: FeatureText?.self, capacity: rows)
+        generations = (mapping + layout.generations).bindMemory(to: UInt32.self, capacity: rows)
+        touched = (mapping + layout.touched).bindMemory(to: UInt32.self, capacity: rows)
+        dirty = (mapping + layout.dirty).bindMemory(to: DirtyRecords.self, capacity: 1)
+        flags = (mapping + layout.flags).bindMemory(to: RowFlags.self, capacity: rows)
         statistics.initialize(repeating: .unseen, count: rows)
     }
 
@@ -83,12 +74,32 @@ struct ItemChunk {
     }
 
     /// The bytes that a full chunk of this dimension takes, without long ids and features.
-    var byteCount: Int { mappingByteCount }
+    static func byteCount(dimension: Int) -> Int { Layout(dimension: dimension).byteCount }
 
+    /// Where the arrays begin, each on a cache line of its own.
     private struct Layout {
-        var byteCount = 0
+        private(set) var byteCount = 0
+        private(set) var vectors = 0
+        private(set) var identifiers = 0
+        private(set) var statistics = 0
+        private(set) var features = 0
+        private(set) var generations = 0
+        private(set) var touched = 0
+        private(set) var dirty = 0
+        private(set) var flags = 0
 
-        mutating func reserve(_ bytes: Int) -> Int {
+        init(dimension: Int) {
+            vectors = reserve(MemoryLayout<Float>.stride * dimension * rowCount)
+            identifiers = reserve(MemoryLayout<IdentifierSlot>.stride * rowCount)
+            statistics = reserve(MemoryLayout<FrequencyRecord>.stride * rowCount)
+            features = reserve(MemoryLayout<FeatureText?>.stride * rowCount)
+            generations = reserve(MemoryLayout<UInt32>.stride * rowCount)
+            touched = reserve(MemoryLayout<UInt32>.stride * rowCount)
+            dirty = reserve(MemoryLayout<DirtyRecords>.stride)
+            flags = reserve(MemoryLayout<RowFlags>.stride * rowCount)
+        }
+
+        private mutating func reserve(_ bytes: Int) -> Int {
             let offset = (byteCount + 63) & ~63
             byteCount = offset + bytes
             return offset

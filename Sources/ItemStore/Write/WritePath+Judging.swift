@@ -86,16 +86,14 @@ extension WritePath {
         settlingIf isUnsettled: (UInt32) -> Bool
     ) throws(StoreError) -> [UInt32] {
         var found = lookUp(ids, in: collection)
-        let mustSettle = found.contains { row in row.map { isUnsettled(stamp($0, in: collection).pointee) } ?? false }
-        if mustSettle {
+        let isWaiting = found.contains { row in row.map { isUnsettled(stamp($0, in: collection).pointee) } ?? false }
+        // Rows that are about to be freed may make the room that is missing.
+        if isWaiting || !encoder.isEmpty && !hasRoom(for: found, in: collection) {
             settle()
             try checkWritable()
             found = lookUp(ids, in: collection)
         }
-        let rowsLeft = Int(Collection.rowCountMax - collection.writer.rowCount) + collection.writer.freeRows.count
-        guard rowsLeft >= ids.count else {
-            throw StoreError(.limit, "got \(ids.count) ids, the collection has room for \(rowsLeft) more rows")
-        }
+        try checkRoom(for: found, in: collection)
         return found.indices.map { index in
             found[index]
                 ?? ids.withString(index) { id in
@@ -106,6 +104,32 @@ extension WritePath {
                     encoder.assign(collection: collection.number, row: row, id: id)
                     return row
                 }
+        }
+    }
+
+    private func hasRoom(for found: [UInt32?], in collection: Collection) -> Bool {
+        (try? checkRoom(for: found, in: collection)) != nil
+    }
+
+    /// Fails unless all ids that have no row can get one.
+    private func checkRoom(for found: [UInt32?], in collection: Collection) throws(StoreError) {
+        let newCount = found.count { $0 == nil }
+        let freeCount = collection.writer.freeRows.count
+        let rowsLeft = Int(Collection.rowCountMax - collection.writer.rowCount) + freeCount
+        guard newCount <= rowsLeft else {
+            throw StoreError(.limit, "got \(newCount) new ids, the collection has room for \(rowsLeft) more")
+        }
+        let roomInChunks = collection.chunks.count * ItemChunk.rowCount - Int(collection.writer.rowCount) + freeCount
+        guard newCount > roomInChunks, limits.memoryBytesMax < .max else { return }
+        // Once in a thousand new ids, so it may ask every collection.
+        let used = catalogue.all.reduce(0) { $0 + $1.memoryByteCount }
+        let chunkCount = (newCount - roomInChunks + ItemChunk.rowCount - 1) / ItemChunk.rowCount
+        let needed = chunkCount * ItemChunk.byteCount(dimension: collection.configuration.dimension)
+        guard used + needed <= limits.memoryBytesMax else {
+            throw StoreError(
+                .full,
+                "got \(newCount) new ids that need \(needed) bytes of memory, \(used) of \(limits.memoryBytesMax) are used"
+            )
         }
     }
 
