@@ -128,6 +128,7 @@ package final class ItemStore: Sendable {
         var statistics = StoreStatistics()
         statistics.directory = directory.path
         statistics.failure = status.failure
+        statistics.memoryBytesMax = configuration.limits.memoryBytesMax
         statistics.recoverySeconds = recovery.duration / .seconds(1)
         statistics.replayedGroupCount = recovery.groupCount
         statistics.lastGroup = journal.lastGroup
@@ -165,6 +166,7 @@ package struct StoreStatistics: Sendable {
     package var idCount = 0
     /// Memory of all collections, without LMDB's pages, which belong to the operating system.
     package var memoryByteCount = 0
+    package var memoryBytesMax = 0
     package var recoverySeconds = 0.0
     package var replayedGroupCount = 0
     package var lastGroup: UInt64 = 0

@@ -128,7 +128,10 @@ extension Commands {
     }
 
     private static func memory(_ statistics: StoreStatistics) -> [(String, String)] {
-        var rows = [("collections-bytes", "\(statistics.memoryByteCount)")]
+        var rows = [
+            ("collections-bytes", "\(statistics.memoryByteCount)"),
+            ("max-memory-bytes", "\(statistics.memoryBytesMax)"),
+        ]
         if statistics.idCount > 0 {
             rows.append(("bytes-per-id", "\(statistics.memoryByteCount / statistics.idCount)"))
         }

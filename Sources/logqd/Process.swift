@@ -31,6 +31,11 @@ func prepareProcess() {
     }
 }
 
+/// The memory of the machine.
+var physicalMemoryByteCount: Int {
+    Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
+}
+
 /// The exit code that tells an operator's script what kind of trouble it was (sysexits.h).
 func processExitCode(of error: any Error) -> Int32 {
     switch error {

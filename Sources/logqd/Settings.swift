@@ -61,6 +61,9 @@ struct Settings: ParsableArguments {
     @Option(help: "TOPKs that may wait for a thread (default 1024).")
     var queryQueue: Int?
 
+    @Option(help: "Memory of all items; past it new ids are refused (default four fifths of the machine's).")
+    var maxMemoryBytes: Int?
+
     @Option(help: "Size of the journal at which a checkpoint begins (default 33554432).")
     var checkpointBytes: Int?
 
@@ -84,13 +87,15 @@ struct Settings: ParsableArguments {
         try set(&configuration.limits.idsMax, maxIds, "max-ids", 1...(1 << 24))
         try set(&configuration.limits.kMax, maxK, "max-k", 1...(1 << 24))
         try set(&configuration.limits.replyBytesMax, maxReplyBytes, "max-reply-bytes", 1_024...(1 << 30))
-        try set(&configuration.limits.dimensionMax, maxDimension, "max-dimension", 1...65_536)
+        try set(&configuration.limits.dimensionMax, maxDimension, "max-dimension", 1...32_768)
         return configuration
     }
 
     func storeConfiguration() throws -> StoreConfiguration {
         var limits = StoreLimits()
-        try set(&limits.dimensionMax, maxDimension, "max-dimension", 1...65_536)
+        try set(&limits.dimensionMax, maxDimension, "max-dimension", 1...32_768)
+        limits.memoryBytesMax = physicalMemoryByteCount / 5 * 4
+        try set(&limits.memoryBytesMax, maxMemoryBytes, "max-memory-bytes", 1 << 20...(1 << 50))
         try set(&limits.writeQueueBytesMax, writeQueueBytes, "write-queue-bytes", 1_024...(1 << 40))
         try set(&limits.checkpointAtJournalBytes, checkpointBytes, "checkpoint-bytes", 4_096...(1 << 40))
         try set(&limits.journalBytesMax, journalBytesMax, "journal-bytes-max", 1 << 20...(1 << 40))

@@ -1,0 +1,86 @@
+import Foundation
+import Synchronization
+import Testing
+
+/// An acknowledged write is in the next answer of any other connection, while others write as fast as they can.
+@Suite struct VisibilityTests {
+    static let roundCount = TestScale.isFull ? 10_000 : 1_000
+
+    @Test func anAcknowledgedWriteIsInTheNextAnswerOfAnyConnection() throws {
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory, options: .init(flags: ["--checkpoint-bytes", "1048576"]))
+        let writer = try daemon.connect()
+        let reader = try LineSocket(to: daemon.unix)
+        #expect(try writer.ask("CREATE c dim=4").header == "OK 0")
+        let load = try BackgroundLoad(daemon, connectionCount: 2)
+        for round in 1...Self.roundCount {
+            let id = "id-\(round % 50)"
+            // Ever larger, so that the latest write is always the best answer.
+            let vector = "[\(1_000 + round),0,0,0]"
+            #expect(try writer.ask("PUT c \(id) \(vector) {\"round\":\(round)}").header == "OK 0")
+            try #require(try reader.ask("GET c \(id)").rows == ["\(id) \(vector)"])
+            try #require(try reader.ask("FGET c \(id)").rows == ["\(id) {\"round\":\(round)}"])
+            try #require(try reader.ask("TOPK c 1 [1,0,0,0]").rows == ["\(id) \(1_000 + round)"])
+            #expect(try writer.ask("OBSERVE c - \(id)").header == "OK 0")
+            let frequency = try reader.ask("FREQ c \(id)").rows[0]
+            try #require(frequency.contains(" count=\((round + 49) / 50) "), "\(frequency)")
+            let logQ = try reader.ask("LOGQ c \(id)").rows[0].split(separator: " ")
+            try #require(logQ.count == 3 && logQ[2] != "unseen", "\(logQ)")
+        }
+        #expect(try load.stop() > 100, "there was no load")
+        try daemon.stop()
+    }
+}
+
+/// Connections that put, observe and delete ids of their own, pipelined, until they are told to stop.
+final class BackgroundLoad {
+    private let isOver = Atomic<Bool>(false)
+    private let acknowledged = Atomic<Int>(0)
+    private let failures = Mutex<[String]>([])
+    private let group = DispatchGroup()
+
+    init(_ daemon: DaemonProcess, connectionCount: Int) throws {
+        for number in 0..<connectionCount {
+            let socket = try daemon.connect()
+            group.enter()
+            nonisolated(unsafe) let owned = (self, socket)
+            Thread.detachNewThread {
+                let (load, socket) = owned
+                defer { load.group.leave() }
+                do {
+                    try load.run(socket, number)
+                } catch {
+                    load.failures.withLock { $0.append("\(error)") }
+                }
+            }
+        }
+    }
+
+    private func run(_ socket: LineSocket, _ number: Int) throws {
+        var random = SeededGenerator(seed: UInt64(number + 1))
+        while !isOver.load(ordering: .relaxed) {
+            let requests = (0..<50).map { _ in
+                let id = "load-\(number)-\(Int.random(in: 0..<5_000, using: &random))"
+                switch Int.random(in: 0..<10, using: &random) {
+                case 0: return "DEL c \(id)"
+                case 1: return "OBSERVE c - \(id)"
+                default: return "PUT c \(id) [\(Int.random(in: 0..<1_000, using: &random)),1,2,3]"
+                }
+            }
+            try socket.send(Array(requests.map { $0 + "\n" }.joined().utf8))
+            for _ in requests {
+                let reply = try socket.readReply()
+                guard reply.header.hasPrefix("OK") else { throw HarnessError(reply.header) }
+                acknowledged.add(1, ordering: .relaxed)
+            }
+        }
+    }
+
+    /// Returns how many writes were acknowledged.
+    func stop() throws -> Int {
+        isOver.store(true, ordering: .relaxed)
+        try #require(group.wait(timeout: .now() + 60) == .success, "the load does not end")
+        try #require(failures.withLock { $0 } == [])
+        return acknowledged.load(ordering: .relaxed)
+    }
+}
