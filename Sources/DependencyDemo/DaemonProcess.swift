@@ -13,14 +13,13 @@ final class DaemonProcess {
     let unixSocketPath: String
     /// Where it listens for TCP on 127.0.0.1.
     private(set) var port = 0
+    var processIdentifier: Int32 { daemon.identifier }
 
-    var processIdentifier: Int32 { process.processIdentifier }
-
-    private let directory: String
     private let logPath: String
-    private let process: Process
-    private let janitor: Process
-    private let lifeline = Pipe()
+    private let daemon: ChildProcess
+    private let janitor: ChildProcess
+    /// The end of a pipe that keeps the janitor waiting. No other process may hold it.
+    private let lifeline: Int32
 
     /// Starts the executable and waits until it says that it is ready.
     static func start(executable: String) async throws -> DaemonProcess {
@@ -28,7 +27,7 @@ final class DaemonProcess {
         do {
             try await daemon.waitUntilReady()
         } catch {
-            await daemon.stop()
+            daemon.stop()
             throw error
         }
         return daemon
@@ -44,56 +43,69 @@ final class DaemonProcess {
         return path
     }
 
-    private init(executable: String) throws {
-        directory = try Self.makeDirectory()
+    private init(executable: String) throws(DemoError) {
+        let directory = try Self.makeDirectory()
         logPath = directory + "/log"
         unixSocketPath = directory + "/socket"
-        _ = FileManager.default.createFile(atPath: logPath, contents: nil)
-        guard let log = FileHandle(forWritingAtPath: logPath) else {
-            throw DemoError("could not write to \(logPath)")
-        }
-        process = Process()
-        process.executableURL = URL(fileURLWithPath: executable)
-        process.arguments = [
-            "--data", directory + "/data", "--unix", unixSocketPath, "--listen", "127.0.0.1:0", "--log-level", "info",
-        ]
-        // Settings of a daemon that this user runs in earnest are not for this one.
-        process.environment = ProcessInfo.processInfo.environment.filter {
-            !$0.key.hasPrefix("LOGQD_") || $0.key == "LOGQD_KERNEL"
-        }
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = log
-        process.standardError = log
-        janitor = Process()
-        do {
-            try process.run()
-            try startJanitor()
+        do throws(DemoError) {
+            daemon = try Self.startDaemon(executable, directory, log: logPath, socket: unixSocketPath)
         } catch {
-            if process.isRunning { process.terminate() }
             try? FileManager.default.removeItem(atPath: directory)
-            throw DemoError("could not start \(executable): \(error.localizedDescription)")
+            throw error
+        }
+        do throws(DemoError) {
+            (janitor, lifeline) = try Self.startJanitor(daemon.identifier, directory)
+        } catch {
+            daemon.send(SIGKILL)
+            try? FileManager.default.removeItem(atPath: directory)
+            throw error
         }
     }
 
-    private func startJanitor() throws {
-        // It ignores what a terminal sends to the whole group. After "done" it leaves the daemon alone.
+    private static func startDaemon(
+        _ executable: String,
+        _ directory: String,
+        log: String,
+        socket: String
+    ) throws(DemoError) -> ChildProcess {
+        let descriptor = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw DemoError("could not write to \(log): \(lastSystemError)") }
+        defer { close(descriptor) }
+        let arguments = [
+            executable, "--data", directory + "/data", "--unix", socket, "--listen", "127.0.0.1:0", "--log-level",
+            "info",
+        ]
+        // Settings of a daemon that this user runs in earnest are not for this one.
+        let environment = ProcessInfo.processInfo.environment.filter {
+            !$0.key.hasPrefix("LOGQD_") || $0.key == "LOGQD_KERNEL"
+        }
+        return try ChildProcess(arguments, environment: environment, output: descriptor)
+    }
+
+    private static func startJanitor(_ daemon: pid_t, _ directory: String) throws(DemoError) -> (ChildProcess, Int32) {
+        // It ends when the pipe does. After "done" there is no daemon to stop.
         let script = """
-            trap '' INT TERM HUP
             read -r word
             if [ "$word" != done ]; then
-                kill -TERM "$1" 2>/dev/null
+                kill -TERM "$1"
                 tries=100
-                while kill -0 "$1" 2>/dev/null && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
-                kill -KILL "$1" 2>/dev/null
+                while kill -0 "$1" && [ $tries -gt 0 ]; do sleep 0.1; tries=$((tries - 1)); done
+                kill -KILL "$1"
             fi
             rm -rf "$2"
             """
-        janitor.executableURL = URL(fileURLWithPath: "/bin/sh")
-        janitor.arguments = ["-c", script, "sh", String(process.processIdentifier), directory]
-        janitor.standardInput = lifeline.fileHandleForReading
-        janitor.standardOutput = FileHandle.nullDevice
-        janitor.standardError = FileHandle.nullDevice
-        try janitor.run()
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw DemoError("could not make a pipe: \(lastSystemError)") }
+        defer { close(ends[0]) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        do throws(DemoError) {
+            let arguments = ["/bin/sh", "-c", script, "sh", String(daemon), directory]
+            let environment = ProcessInfo.processInfo.environment
+            return (try ChildProcess(arguments, environment: environment, input: ends[0]), ends[1])
+        } catch {
+            close(ends[1])
+            throw error
+        }
     }
 
     /// The daemon logs one line that says "ready" and where it listens.
@@ -107,7 +119,7 @@ final class DaemonProcess {
                 self.port = port
                 return
             }
-            guard process.isRunning else { break }
+            guard daemon.isRunning else { break }
             try await Task.sleep(for: .milliseconds(5))
         }
         let log = (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? ""
@@ -115,16 +127,15 @@ final class DaemonProcess {
     }
 
     /// Ends the daemon in good order (SIGTERM, then SIGKILL after ten seconds) and removes the directory.
-    func stop() async {
-        process.terminate()
-        let deadline = ContinuousClock.now + .seconds(10)
-        // Not cut short by cancellation: this is what is done after it.
-        while process.isRunning, ContinuousClock.now < deadline { usleep(5_000) }
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
-        process.waitUntilExit()
-        try? lifeline.fileHandleForWriting.write(contentsOf: Data("done\n".utf8))
-        try? lifeline.fileHandleForWriting.close()
-        janitor.waitUntilExit()
+    func stop() {
+        daemon.send(SIGTERM)
+        if !daemon.waitUntilEnded(.seconds(10)) {
+            daemon.send(SIGKILL)
+            _ = daemon.waitUntilEnded(.seconds(5))
+        }
+        _ = write(lifeline, "done\n", 5)
+        close(lifeline)
+        _ = janitor.waitUntilEnded(.seconds(5))
     }
 
     /// A new directory whose name is short enough for a socket in it (108 bytes on Linux, 104 elsewhere).
@@ -134,8 +145,11 @@ final class DaemonProcess {
         if parent.utf8.count > 70 { parent = "/tmp" }
         var template = Array((parent + "/logq-demo-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw DemoError("could not make a directory in \(parent): \(String(cString: strerror(errno)))")
+            throw DemoError("could not make a directory in \(parent): \(lastSystemError)")
         }
         return template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 }
+
+/// The last failure of the system, in words.
+private var lastSystemError: String { String(cString: strerror(errno)) }

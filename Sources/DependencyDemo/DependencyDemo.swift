@@ -25,7 +25,11 @@ package enum DependencyDemo {
         do {
             try await interruptible { try await runToTheEnd(options) }
         } catch let interruption as Interruption {
-            raise(interruption.signal)
+            ProgressBar.clear()
+            note("Interrupted: the daemon is stopped, its directory removed.")
+            // The default action is back in place: this ends the process, and the shell sees by what.
+            kill(getpid(), interruption.signal)
+            exit(128 + interruption.signal)
         }
     }
 
@@ -36,11 +40,11 @@ package enum DependencyDemo {
         let daemon = try await DaemonProcess.start(executable: executable)
         do {
             let report = try await experiment.run(against: daemon)
-            await daemon.stop()
+            daemon.stop()
             print(report.text)
             print("\nAll of it took \((ContinuousClock.now - start).inSeconds.rounded(to: 0)) s.")
         } catch {
-            await daemon.stop()
+            daemon.stop()
             throw error
         }
     }

@@ -1,6 +1,7 @@
 /// Answers that a person can judge: what do these packages need?
 ///
-/// Nothing is excepted here: the marks say what was right. The last package does not exist; its name says enough.
+/// Nothing is excepted here but the package itself: the marks say what was right. The last package does not exist; its
+/// name says enough.
 struct Examples: Sendable {
     struct Answer: Sendable {
         let package: String
@@ -19,7 +20,7 @@ struct Examples: Sendable {
 
     static let names = ["gimp", "blender", "python3-flask", "texlive-music", "nginx-full", "vlc"]
     static let invented = DependencyData.Package(name: "python3-gtk-music-player", section: "python", dependencies: [])
-    static let depth = 8
+    static let depth = 6
 
     let answers: [Answer]
 
@@ -33,7 +34,8 @@ struct Examples: Sendable {
         var answers: [Answer] = []
         for (number, package) in data.packages.enumerated() where names.contains(package.name) {
             let unseen = Set(heldOut.lazy.filter { $0.package == Int32(number) }.map(\.dependency))
-            let found = try await store.nearest(to: model.query(Int32(number)), k: depth, except: [])
+            let itself = data.dependencyNames.firstIndex(of: package.name).map { [Int32($0)] } ?? []
+            let found = try await store.nearest(to: model.query(Int32(number)), k: depth, except: itself)
             let known = Set(package.dependencies)
             let needs = found.map { dependency in
                 let truth: Truth =

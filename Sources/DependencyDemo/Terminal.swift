@@ -40,6 +40,11 @@ struct ProgressBar {
         write("\(isTerminal ? "\r\u{1B}[K" : "")\(title): \(words), \(seconds.rounded(to: 1)) s\n")
     }
 
+    /// Removes a bar that was left where it stood.
+    static func clear() {
+        if isatty(STDERR_FILENO) == 1 { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+    }
+
     private func draw(_ share: Double, _ words: String) {
         guard isTerminal else { return }
         let full = Int(share * Double(Self.width))

@@ -58,7 +58,7 @@ import Testing
             let directory = URL(fileURLWithPath: daemon.unixSocketPath).deletingLastPathComponent().path
             #expect(FileManager.default.fileExists(atPath: directory))
             #expect(kill(daemon.processIdentifier, 0) == 0)
-            await daemon.stop()
+            daemon.stop()
             #expect(kill(daemon.processIdentifier, 0) != 0)
             #expect(!FileManager.default.fileExists(atPath: directory))
         }
