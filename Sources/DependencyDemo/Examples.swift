@@ -18,7 +18,7 @@ struct Examples: Sendable {
         case none
     }
 
-    static let names = ["gimp", "blender", "python3-flask", "texlive-music", "nginx-full", "vlc"]
+    static let names = ["gimp", "blender", "inkscape", "python3-flask", "texlive-music", "wireshark-qt"]
     static let invented = DependencyData.Package(name: "python3-gtk-music-player", section: "python", dependencies: [])
     static let depth = 6
 
@@ -32,7 +32,9 @@ struct Examples: Sendable {
         _ store: some EmbeddingStore
     ) async throws -> Examples {
         var answers: [Answer] = []
-        for (number, package) in data.packages.enumerated() where names.contains(package.name) {
+        for name in names {
+            guard let number = data.packages.firstIndex(where: { $0.name == name }) else { continue }
+            let package = data.packages[number]
             let unseen = Set(heldOut.lazy.filter { $0.package == Int32(number) }.map(\.dependency))
             let itself = data.dependencyNames.firstIndex(of: package.name).map { [Int32($0)] } ?? []
             let found = try await store.nearest(to: model.query(Int32(number)), k: depth, except: itself)

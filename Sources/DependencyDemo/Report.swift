@@ -63,7 +63,7 @@ struct Report: Sendable {
 
     private func row(_ name: String, _ left: String, _ right: String) -> String {
         func pad(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) }
-        return name + pad(name, 46) + pad(left, 17) + left + pad(right, 17) + right
+        return name + pad(name, 44) + pad(left, 20) + left + pad(right, 20) + right
     }
 
     private func percent(_ share: Double) -> String { "\((share * 100).rounded(to: 1)) %" }
