@@ -112,8 +112,10 @@ final class DaemonProcess {
     private func waitUntilReady() async throws {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
+            // Whole lines only: the last one may still be under way.
             let log = (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? ""
-            if let line = log.split(separator: "\n").first(where: { $0.contains("ready") }),
+            let lines = log.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+            if let line = lines.first(where: { $0.contains("ready") }),
                 let match = line.firstMatch(of: /127\.0\.0\.1:([0-9]+)/), let port = Int(match.1)
             {
                 self.port = port

@@ -11,6 +11,8 @@ package enum DependencyDemo {
         package var seed: UInt64 = 1
         /// Passes over the training pairs.
         package var epochs = 2
+        /// At most so many steps a run, to see that everything works; nil for all.
+        package var stepCountMax: Int?
         /// The packages that are asked about.
         package var questionCount = 8_000
         /// The daemon to start; nil for the `logqd` beside the running program.
@@ -94,7 +96,12 @@ private struct Experiment: Sendable {
 
     private func run(_ title: String, _ store: DaemonStore, usesLogQ: Bool) async throws -> Report.Run {
         let model = TwoTowerModel(data, vocabulary, settings: .init(), seed: options.seed)
-        let trainer = Trainer(model: model, store: store, usesLogQ: usesLogQ)
+        let trainer = Trainer(
+            model: model,
+            store: store,
+            usesLogQ: usesLogQ,
+            stepCountMax: options.stepCountMax ?? .max
+        )
         try await store.create(dimension: model.settings.dimension, alpha: Self.alpha)
 
         var bar = ProgressBar("\(title): load")

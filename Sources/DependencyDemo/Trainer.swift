@@ -7,6 +7,8 @@ struct Trainer<Store: EmbeddingStore> {
     let store: Store
     /// Whether log p is subtracted from the logits. It is asked for either way, so that both runs do the same work.
     let usesLogQ: Bool
+    /// Training ends early after so many steps.
+    var stepCountMax = Int.max
 
     struct Summary: Sendable {
         var steps = 0
@@ -39,13 +41,14 @@ struct Trainer<Store: EmbeddingStore> {
         var random = SeededRandom(seed: seed)
         var summary = Summary()
         let batchSize = model.settings.batch
-        let stepCount = epochs * ((pairs.count + batchSize - 1) / batchSize)
+        let stepCount = min(stepCountMax, epochs * ((pairs.count + batchSize - 1) / batchSize))
         var changed: [Embedding] = []
         let start = ContinuousClock.now
         for _ in 0..<epochs {
             let shuffled = pairs.shuffled(using: &random)
             var loss = 0.0
-            for first in stride(from: 0, to: shuffled.count, by: batchSize) {
+            var drawnCount = 0
+            for first in stride(from: 0, to: shuffled.count, by: batchSize) where summary.steps < stepCount {
                 try Task.checkCancellation()
                 let batch = shuffled[first..<min(first + batchSize, shuffled.count)]
                 let (store, sending) = (store, changed)
@@ -58,9 +61,10 @@ struct Trainer<Store: EmbeddingStore> {
                 summary.puts += sending.count
                 changed = embeddings(moved)
                 loss += batchLoss
+                drawnCount += batch.count
                 progress(Progress(step: summary.steps, stepCount: stepCount, loss: batchLoss / Double(batch.count)))
             }
-            summary.losses.append(loss / Double(shuffled.count))
+            if drawnCount > 0 { summary.losses.append(loss / Double(drawnCount)) }
         }
         try await store.put(changed)
         summary.puts += changed.count

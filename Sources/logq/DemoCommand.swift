@@ -19,6 +19,9 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Passes over the training pairs.")
     var epochs = 2
 
+    @Option(help: "At most so many steps a run, for a quick look (default: all).")
+    var steps: Int?
+
     @Option(help: "Packages that are asked about.")
     var questions = 8_000
 
@@ -27,6 +30,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     mutating func validate() throws {
         guard epochs >= 1 else { throw ValidationError("got --epochs \(epochs), expected 1 or more") }
+        if let steps, steps < 1 { throw ValidationError("got --steps \(steps), expected 1 or more") }
         guard questions >= 1 else { throw ValidationError("got --questions \(questions), expected 1 or more") }
     }
 
@@ -34,6 +38,7 @@ struct DemoCommand: AsyncParsableCommand {
         var options = DependencyDemo.Options()
         options.seed = seed
         options.epochs = epochs
+        options.stepCountMax = steps
         options.questionCount = questions
         options.daemon = daemon
         do {

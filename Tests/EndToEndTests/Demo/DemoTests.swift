@@ -1,0 +1,67 @@
+import Foundation
+import Testing
+
+/// `logq demo`, cut short: that it runs to its table, and that nothing stays behind however it ends.
+@Suite("Demo", .timeLimit(.minutes(10)))
+struct DemoTests {
+    /// Starts the demo with the directory as the only place for temporary files.
+    private func start(in directory: TemporaryDirectory, _ flags: [String]) throws -> ChildProcess {
+        var environment = ProcessInfo.processInfo.environment
+        environment["TMPDIR"] = directory.path
+        // The address of a daemon in earnest: the demo must not care.
+        environment["LOGQD_LISTEN"] = "127.0.0.1:1"
+        let daemon = try DaemonProcess.executable()
+        let demo = try DaemonProcess.executable("logq")
+        return try ChildProcess([demo, "demo", "--daemon", daemon] + flags, environment: environment)
+    }
+
+    private func contents(_ directory: TemporaryDirectory) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: directory.path)
+    }
+
+    @Test("runs to its table")
+    func runsToItsTable() throws {
+        let directory = try TemporaryDirectory()
+        let demo = try start(in: directory, ["--steps", "2", "--questions", "20"])
+        #expect(try demo.waitForExit(within: 300) == .exited(0), "\(demo.errorOutput)")
+        let lines = demo.output.split(separator: "\n").map(String.init)
+        for row in ["recall@10 ", "recall@50 ", "recall@100 ", "training steps/s ", "queries/s"] {
+            let line = try #require(lines.first { $0.hasPrefix(row) }, "\(demo.output)")
+            #expect(line.contains(/[0-9]+ +[0-9.]+$/), "\(line)")
+        }
+        let needs = try #require(lines.firstIndex(of: "gimp needs"))
+        #expect(lines[needs + 1].split(separator: ",").count == 6)
+        #expect(lines.contains { $0.contains("█") })
+        #expect(demo.errorOutput.contains("with log q: train: 2 steps"))
+        #expect(!demo.errorOutput.contains("\u{1B}"), "no bar where there is no terminal")
+        #expect(try contents(directory) == [])
+    }
+
+    @Test("leaves nothing behind", arguments: [SIGINT, SIGTERM, SIGHUP, SIGKILL])
+    func leavesNothingBehind(signal: Int32) throws {
+        let directory = try TemporaryDirectory()
+        let demo = try start(in: directory, ["--questions", "20"])
+        let ready = try demo.waitForErrorLine(within: 120, for: "the daemon") { $0.contains("logqd is ready on") }
+        let port = try #require(ready.firstMatch(of: /127\.0\.0\.1:([0-9]+)/).flatMap { UInt16($0.1) })
+        #expect(try contents(directory).count == 1)
+        _ = try demo.waitForErrorLine(within: 120, for: "training") { $0.contains("load: 37,056 embeddings") }
+        demo.send(signal: signal)
+        #expect(try demo.waitForExit(within: 60) == .signalled(signal), "\(demo.errorOutput)")
+        // By then all is gone; but after SIGKILL it takes the janitor a moment.
+        let deadline = Deadline(seconds: signal == SIGKILL ? 60 : 0)
+        while try !contents(directory).isEmpty, !deadline.hasPassed { usleep(10_000) }
+        #expect(try contents(directory) == [])
+        #expect(throws: (any Error).self, "the daemon still listens") {
+            try LineSocket(to: .tcp(port: port), secondsMax: 5)
+        }
+    }
+
+    @Test("says what is missing")
+    func saysWhatIsMissing() throws {
+        let directory = try TemporaryDirectory()
+        let demo = try start(in: directory, ["--daemon", directory.path + "/nothing"])
+        #expect(try demo.waitForExit(within: 60) != .exited(0))
+        #expect(demo.errorOutput.contains("could not start"))
+        #expect(try contents(directory) == [])
+    }
+}
