@@ -98,7 +98,8 @@ package enum VectorText {
         guard isBase64 else { throw WireError(.badVector, "got a character that is none of base64's") }
         guard allFinite(values) else {
             let index = values.firstIndex { !$0.isFinite }!
-            throw WireError(.badVector, "got \(values[index]) as number \(index + 1), expected a finite number")
+            let value = values[index].isNaN ? "nan" : "\(values[index])"
+            throw WireError(.badVector, "got \(value) as number \(index + 1), expected a finite number")
         }
         return values
     }

@@ -35,18 +35,33 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
     package var description: String { "\(code.rawValue) \(message)" }
 }
 
-/// Quotes bytes that a client sent, for a message: cut short, and percent-encoded as replies encode ids, so that no byte
-/// of a request can break the line of its reply.
+/// Quotes bytes that a client sent, for a message: cut short, and printable, so that no byte of a request can break the
+/// line of its reply. Text stands as it was typed; controls, and all bytes of what is no UTF-8, become `%XX`.
 package func quoted(_ bytes: UnsafeRawBufferPointer) -> String {
     let shownBytesMax = 40
-    let shown = UnsafeRawBufferPointer(rebasing: bytes.prefix(shownBytesMax))
-    let text = String(unsafeUninitializedCapacity: IDText.textBytesMax(shown.count)) { room in
-        guard let start = room.baseAddress else { return 0 }
-        var cursor = TextCursor(next: start)
-        cursor.id(shown)
-        return cursor.next - start
+    var shownCount = min(bytes.count, shownBytesMax)
+    // Not through the middle of a character.
+    while shownCount < bytes.count, shownCount > shownBytesMax - 4, bytes[shownCount] & 0xC0 == 0x80 { shownCount -= 1 }
+    let shown = bytes[..<shownCount]
+    var text = ""
+    if let characters = String(validating: shown, as: UTF8.self) {
+        for scalar in characters.unicodeScalars {
+            if scalar.value < 0x20 || scalar.value == 0x7F {
+                text += percentEncoded(UInt8(scalar.value))
+            } else {
+                text.unicodeScalars.append(scalar)
+            }
+        }
+    } else {
+        for byte in shown {
+            text += (0x20..<0x7F).contains(byte) ? String(UnicodeScalar(byte)) : percentEncoded(byte)
+        }
     }
-    return "'\(text)'" + (bytes.count > shownBytesMax ? "..." : "")
+    return "'\(text)'" + (bytes.count > shownCount ? "..." : "")
+}
+
+private func percentEncoded(_ byte: UInt8) -> String {
+    (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
 }
 
 /// `quoted(_:)` for a text.
