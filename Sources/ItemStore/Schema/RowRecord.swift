@@ -59,13 +59,12 @@ struct RowRecord {
             written += size
             part += 1
         } while !vector.isEmpty
-        if vector.isEmpty, !flags.contains(.hasVector) {
-            try eraseParts(from: part, dimension: dimension, key: key, in: table, transaction)
-        }
+        try eraseParts(from: part, dimension: dimension, key: key, in: table, transaction)
         return written
     }
 
-    /// A row that has lost its embedding must not keep the later parts of it.
+    /// A row must not keep parts of an earlier embedding: it has none any more, or its id is shorter, which leaves more
+    /// room in the first part.
     private static func eraseParts(
         from first: Int,
         dimension: Int,

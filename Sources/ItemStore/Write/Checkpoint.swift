@@ -196,8 +196,11 @@ extension WritePath {
                             try copyScalars(of: collection, transaction)
                             copiedScalars.append(collection)
                         }
+                        // A collection may go in the middle of a chunk: the next one starts at its first row.
                         cursor.collections.removeLast()
                         cursor.chunk = 0
+                        cursor.stage = .rows
+                        cursor.index = 0
                     }
                 }
                 return false
