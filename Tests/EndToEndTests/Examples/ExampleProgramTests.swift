@@ -41,6 +41,30 @@ struct ExampleProgramTests {
         try daemon.stop()
     }
 
+    @Test("the six lines at the head of PROTOCOL.md are a client")
+    func sixLinesAreAClient() throws {
+        let page = try String(
+            contentsOf: Transcript.protocolDirectory.appendingPathComponent("PROTOCOL.md"),
+            encoding: .utf8
+        )
+        let blocks = page.components(separatedBy: "```python\n")
+        let client = try #require(blocks.count == 2 ? blocks[1].components(separatedBy: "```\n").first : nil)
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory)
+        let uses = """
+            import socket
+            sock = socket.create_connection(("127.0.0.1", \(daemon.port))).makefile("rwb")
+            print(ask(sock, b"CREATE c dim=2"), ask(sock, b"PUT c a [1,2]"), ask(sock, b"GET c a b"))
+            try: ask(sock, b"GET nowhere a")
+            except RuntimeError as error: print(error)
+            """
+        let program = try ChildProcess(["/usr/bin/env", "python3", "-c", client + uses])
+        #expect(try program.waitForExit(within: 60) == .exited(0), "\(program.errorOutput)")
+        let expected = "[] [] [b'a [1,2]', b'b -']\nNOCOLLECTION there is no collection 'nowhere'\n"
+        #expect(program.output == expected)
+        try daemon.stop()
+    }
+
     /// Runs a program with the daemon's address, and returns the lines that it prints.
     private func run(_ name: String, _ address: String) throws -> [String] {
         let path = Transcript.protocolDirectory.appendingPathComponent("examples").appendingPathComponent(name).path
