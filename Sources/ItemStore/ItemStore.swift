@@ -133,7 +133,7 @@ package final class ItemStore: Sendable {
         statistics.replayedGroupCount = recovery.groupCount
         statistics.lastGroup = journal.lastGroup
         statistics.checkpointedGroup = journal.checkpointedGroup
-        statistics.journalByteCount = journal.frameCount * 4096
+        statistics.journalByteCount = journal.byteCount
         statistics.checkpointPassCount = journal.checkpointPassCount
         statistics.droppedCollectionCount = journal.droppedCollectionCount
         statistics.waitingWriteByteCount = writePath?.queue.waitingByteCount ?? 0

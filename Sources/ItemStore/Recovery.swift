@@ -14,7 +14,7 @@ struct RecoveredState {
     var catalogue = Catalogue()
     var lastGroup: UInt64 = 0
     var checkpointedGroup: UInt64 = 0
-    var journalFrameCount = 0
+    var journalByteCount = 0
     /// The journal still has groups that are in the tables.
     var hasCutGroups = false
     var nextCollectionNumber: UInt32 = 1
@@ -129,11 +129,9 @@ struct Recovery {
 
     private mutating func replay(_ transaction: borrowing ReadTransaction) throws {
         var assembler = JournalAssembler()
-        var frameCount = 0
         var hasCutGroups = false
         let checkpointed = state.checkpointedGroup
         try transaction.forEach(in: tables.journal) { key, value in
-            frameCount += 1
             if key.group <= checkpointed {
                 hasCutGroups = true
                 return true
@@ -149,7 +147,7 @@ struct Recovery {
             return true
         }
         try assembler.finish()
-        state.journalFrameCount = frameCount
+        state.journalByteCount = try transaction.byteCount(of: tables.journal)
         state.hasCutGroups = hasCutGroups
     }
 

@@ -7,7 +7,7 @@ final class StoreStatus: @unchecked Sendable {
     struct JournalStatus {
         var lastGroup: UInt64 = 0
         var checkpointedGroup: UInt64 = 0
-        var frameCount = 0
+        var byteCount = 0
         var checkpointPassCount = 0
         /// Dropped collections whose records are not erased yet.
         var droppedCollectionCount = 0

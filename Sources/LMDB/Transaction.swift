@@ -77,7 +77,13 @@ extension Transaction {
 
     @inlinable
     package func entryCount<Key>(in table: Table<Key>) throws(LMDBError) -> Int {
-        try core.entryCount(in: table.handle)
+        try core.size(of: table.handle).entryCount
+    }
+
+    /// The bytes of the pages that the table takes; 0 when it is empty.
+    @inlinable
+    package func byteCount<Key>(of table: Table<Key>) throws(LMDBError) -> Int {
+        try core.size(of: table.handle).byteCount
     }
 
     @inlinable

@@ -95,12 +95,13 @@ struct TransactionCore {
     }
 
     @usableFromInline
-    func entryCount(in handle: TableHandle) throws(LMDBError) -> Int {
+    func size(of handle: TableHandle) throws(LMDBError) -> (entryCount: Int, byteCount: Int) {
         check(handle)
         var stat = MDB_stat()
         let code = mdb_stat(pointer, handle.number, &stat)
         guard code == MDB_SUCCESS else { throw handle.error(code, .count) }
-        return stat.ms_entries
+        let pageCount = stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages
+        return (Int(stat.ms_entries), Int(pageCount) * Int(stat.ms_psize))
     }
 
     @usableFromInline

@@ -10,13 +10,13 @@ enum JournalGroup {
     static let frameByteCountMax = Tables.valueByteCountMax - Checksum.byteCount
     static let headerByteCount = 4
 
-    /// Appends `bytes`, which begin with room for the header. Returns the number of frames.
+    /// Appends `bytes`, which begin with room for the header.
     static func append(
         _ bytes: UnsafeMutableRawBufferPointer,
         group: UInt64,
         to table: Table<JournalKey>,
         _ transaction: borrowing WriteTransaction
-    ) throws -> Int {
+    ) throws {
         bytes.storeBytes(of: UInt32(bytes.count - headerByteCount).littleEndian, as: UInt32.self)
         var rest = UnsafeRawBufferPointer(bytes)
         var frame: UInt32 = 0
@@ -30,7 +30,6 @@ enum JournalGroup {
             }
             frame += 1
         }
-        return Int(frame)
     }
 }
 

@@ -29,8 +29,8 @@ struct Checkpoint {
     /// All groups up to this one are in the tables.
     var checkpointedGroup: UInt64
     var lastGroup: UInt64
-    /// Frames in the `journal` table.
-    var journalFrameCount: Int
+    /// What the `journal` table takes.
+    var journalByteCount: Int
     var passCount = 0
     var droppedNumbers: [UInt32]
     /// The last slice failed: try again when some time has passed.
@@ -39,23 +39,20 @@ struct Checkpoint {
     init(recovered: RecoveredState) {
         checkpointedGroup = recovered.checkpointedGroup
         lastGroup = recovered.lastGroup
-        journalFrameCount = recovered.journalFrameCount
+        journalByteCount = recovered.journalByteCount
         droppedNumbers = recovered.droppedNumbers
         // What an earlier process has not finished cutting.
         if recovered.hasCutGroups { phase = .cutting }
     }
-
-    /// A frame takes a page.
-    var journalByteCount: Int { journalFrameCount * 4096 }
 
     var hasWorkUnderWay: Bool {
         if case .idle = phase { return !droppedNumbers.isEmpty }
         return true
     }
 
-    mutating func noteGroup(_ group: UInt64, frameCount: Int) {
+    mutating func noteGroup(_ group: UInt64, journalByteCount: Int) {
         lastGroup = group
-        journalFrameCount += frameCount
+        self.journalByteCount = journalByteCount
     }
 
     mutating func noteDropped(_ number: UInt32) {
@@ -116,8 +113,10 @@ extension WritePath {
             try advanceCheckpoint(startAt: isIdle ? 1 : limits.checkpointAtJournalBytes)
             checkpoint.isStalled = false
         } catch {
+            if !checkpoint.isStalled {
+                logger.error("a checkpoint slice failed, the journal stays", metadata: ["error": "\(error)"])
+            }
             checkpoint.isStalled = true
-            logger.error("a checkpoint slice failed, the journal stays", metadata: ["error": "\(error)"])
         }
         publishStatus()
     }
@@ -132,7 +131,7 @@ extension WritePath {
     /// At the end: copies everything and cuts the whole journal, so that the next start has nothing to replay.
     func finalCheckpoint() {
         do throws(StoreError) {
-            while checkpoint.journalFrameCount > 0 {
+            while checkpoint.journalByteCount > 0 {
                 try advanceCheckpoint(startAt: 1)
             }
         } catch {
@@ -145,7 +144,7 @@ extension WritePath {
         status.journal = StoreStatus.JournalStatus(
             lastGroup: checkpoint.lastGroup,
             checkpointedGroup: checkpoint.checkpointedGroup,
-            frameCount: checkpoint.journalFrameCount,
+            byteCount: checkpoint.journalByteCount,
             checkpointPassCount: checkpoint.passCount,
             droppedCollectionCount: checkpoint.droppedNumbers.count
         )
@@ -318,15 +317,16 @@ extension WritePath {
 
     private func cutSlice() throws {
         let last = checkpoint.checkpointedGroup
-        let count = try environment.write { transaction in
-            try transaction.deleteRange(
+        let (count, byteCount) = try environment.write { transaction in
+            let count = try transaction.deleteRange(
                 from: JournalKey(group: 0, frame: 0),
                 while: { $0.group <= last },
                 limit: Self.framesInCutSlice,
                 in: tables.journal
             )
+            return (count, try transaction.byteCount(of: tables.journal))
         }
-        checkpoint.journalFrameCount -= count
+        checkpoint.journalByteCount = byteCount
         if count < Self.framesInCutSlice {
             checkpoint.phase = .idle
             checkpoint.passCount += 1

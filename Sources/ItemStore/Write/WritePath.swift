@@ -41,6 +41,8 @@ final class WritePath: @unchecked Sendable {
     private var openBatches: [OpenBatch] = []
     /// The writes of the group under way: where their outcomes stand.
     private var pending: [(batch: Int, write: Int)] = []
+    /// A full disk fails every commit; the log says so once.
+    private var lastCommitFailed = false
 
     private struct OpenBatch {
         let batch: WriteBatch
@@ -159,18 +161,21 @@ final class WritePath: @unchecked Sendable {
 
     private func appendToJournal() throws(StoreError) {
         let group = nextGroup
-        let frameCount: Int
+        let byteCount: Int
         do {
-            frameCount = try environment.write { transaction in
+            byteCount = try environment.write { transaction in
                 try encoder.withBytes { bytes in
                     try JournalGroup.append(bytes, group: group, to: tables.journal, transaction)
                 }
+                return try transaction.byteCount(of: tables.journal)
             }
         } catch {
             throw noteFailure(StoreError(error))
         }
+        if lastCommitFailed { logger.notice("group commits succeed again") }
+        lastCommitFailed = false
         nextGroup += 1
-        checkpoint.noteGroup(group, frameCount: frameCount)
+        checkpoint.noteGroup(group, journalByteCount: byteCount)
         publishStatus()
     }
 
@@ -211,7 +216,8 @@ final class WritePath: @unchecked Sendable {
             if case .failed = openBatches[batch].outcomes[write] { continue }
             openBatches[batch].outcomes[write] = .failed(error)
         }
-        logger.error("a group commit failed", metadata: ["error": "\(error)"])
+        if !lastCommitFailed { logger.error("a group commit failed", metadata: ["error": "\(error)"]) }
+        lastCommitFailed = true
     }
 
     private func tellOutcomes() {
