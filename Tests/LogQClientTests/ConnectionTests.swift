@@ -312,10 +312,10 @@ import Testing
     }
 
     @Test func nobodyListens() async throws {
-        let server = try await ScriptedServer()
-        let port = server.port
-        await server.stop()
+        let reserved = try ReservedPort()
+        let port = reserved.number
         let error = await failure { _ = try await LogQClient.connect(host: "127.0.0.1", port: port) }
+        withExtendedLifetime(reserved) {}
         #expect(error?.code == .connectFailed)
         #expect(error.map { "\($0)" } == "could not connect to 127.0.0.1:\(port): connection refused")
         let noSocket = await failure { _ = try await LogQClient.connect(unixSocketPath: "/tmp/no/such.sock") }
