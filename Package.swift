@@ -108,7 +108,7 @@ let package = Package(
         .testTarget(name: "HouseRulesTests"),
         .executableTarget(
             name: "Benchmarks",
-            dependencies: ["ItemStore", "PackedStrings", argumentParser, logging],
+            dependencies: ["ItemStore", "LogQClient", "PackedStrings", argumentParser, logging],
             path: "Tests/Benchmarks"
         ),
     ],

@@ -3,9 +3,9 @@ import ArgumentParser
 /// Measurements, apart from the tests: `swift run -c release Benchmarks <name>`. Each prints what it measured and on
 /// what; nothing is asserted, for a time is a property of a machine.
 @main
-struct Benchmarks: ParsableCommand {
+struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measures logqd.",
-        subcommands: [StoreBenchmark.self]
+        subcommands: [StoreBenchmark.self, DaemonBenchmark.self]
     )
 }
