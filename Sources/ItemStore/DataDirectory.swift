@@ -37,7 +37,11 @@ final class DataDirectory: @unchecked Sendable {
 
     /// Also runs when `init` throws, for all properties are set by then: nothing else may close the file.
     deinit {
-        if descriptor >= 0 { close(descriptor) }
+        guard descriptor >= 0 else { return }
+        // Closing is not enough: a child that was forked a moment ago has the open file, and the lock, until it runs
+        // its program.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
     }
 
     /// An address space for LMDB that no disk outgrows: it costs nothing but addresses, and a map that is full before

@@ -273,4 +273,23 @@ import Testing
             #expect(counts == [0, 0, 0])
         }
     }
+
+    #if os(Linux)
+    /// A child that was forked a moment ago has the open file too, until it runs its program.
+    @Test func aChildProcessDoesNotHoldTheDirectory() throws {
+        let directory = TemporaryDirectory()
+        let store = try Self.open(directory)
+        let held = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")
+            return target == directory.path + "/LOCK"
+        }
+        let copies = held.map { dup(Int32($0)!) }
+        #expect(copies.count == 1)
+        defer { for copy in copies { close(copy) } }
+        store.close()
+        // Held until here; let go with the last reference.
+        withExtendedLifetime(consume store) {}
+        _ = try Self.open(directory)
+    }
+    #endif
 }
