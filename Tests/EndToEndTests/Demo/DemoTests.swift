@@ -46,9 +46,9 @@ struct DemoTests {
         #expect(try contents(directory).count == 1)
         _ = try demo.waitForErrorLine(within: 120, for: "training") { $0.contains("load: 37,056 embeddings") }
         demo.send(signal: signal)
-        #expect(try demo.waitForExit(within: 60) == .signalled(signal), "\(demo.errorOutput)")
+        #expect(try demo.waitForExit(within: TestScale.patienceSeconds) == .signalled(signal), "\(demo.errorOutput)")
         // By then all is gone; but after SIGKILL it takes the janitor a moment.
-        let deadline = Deadline(seconds: signal == SIGKILL ? 60 : 0)
+        let deadline = Deadline(seconds: signal == SIGKILL ? TestScale.patienceSeconds : 0)
         while try !contents(directory).isEmpty, !deadline.hasPassed { usleep(10_000) }
         #expect(try contents(directory) == [])
         #expect(throws: (any Error).self, "the daemon still listens") {
@@ -60,7 +60,7 @@ struct DemoTests {
     func saysWhatIsMissing() throws {
         let directory = try TemporaryDirectory()
         let demo = try start(in: directory, ["--daemon", directory.path + "/nothing"])
-        #expect(try demo.waitForExit(within: 60) != .exited(0))
+        #expect(try demo.waitForExit(within: TestScale.patienceSeconds) != .exited(0))
         #expect(demo.errorOutput.contains("could not start"))
         #expect(try contents(directory) == [])
     }

@@ -78,13 +78,13 @@ import Testing
                 }
             }
         }
-        let deadline = Deadline(seconds: 60)
+        let deadline = Deadline(seconds: TestScale.patienceSeconds)
         while count.load(ordering: .relaxed) < acknowledgementCount, failures.withLock({ $0.isEmpty }) {
             try #require(!deadline.hasPassed, "the daemon acknowledges nothing any more")
             sched_yield()
         }
         try daemon.kill()
-        try #require(group.wait(timeout: .now() + 60) == .success)
+        try #require(group.wait(timeout: .now() + TestScale.patienceSeconds) == .success)
         try #require(failures.withLock { $0 } == [])
         return count.load(ordering: .relaxed)
     }

@@ -79,7 +79,7 @@ final class BackgroundLoad {
     /// Returns how many writes were acknowledged.
     func stop() throws -> Int {
         isOver.store(true, ordering: .relaxed)
-        try #require(group.wait(timeout: .now() + 60) == .success, "the load does not end")
+        try #require(group.wait(timeout: .now() + TestScale.patienceSeconds) == .success, "the load does not end")
         try #require(failures.withLock { $0 } == [])
         return acknowledged.load(ordering: .relaxed)
     }

@@ -59,7 +59,7 @@ struct ExampleProgramTests {
             except RuntimeError as error: print(error)
             """
         let program = try ChildProcess(["/usr/bin/env", "python3", "-c", client + uses])
-        #expect(try program.waitForExit(within: 60) == .exited(0), "\(program.errorOutput)")
+        #expect(try program.waitForExit(within: TestScale.patienceSeconds) == .exited(0), "\(program.errorOutput)")
         let expected = "[] [] [b'a [1,2]', b'b -']\nNOCOLLECTION there is no collection 'nowhere'\n"
         #expect(program.output == expected)
         try daemon.stop()

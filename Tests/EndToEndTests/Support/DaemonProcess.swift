@@ -6,7 +6,7 @@ final class DaemonProcess {
     struct Options {
         /// Flags besides `--data`, `--listen` and `--unix`.
         var flags: [String] = []
-        /// The most that a file of the daemon may grow to, in KiB (`ulimit -f`): how a full disk is played.
+        /// The most that a file of the daemon may grow to, in KiB: how a full disk is played.
         var fileKiBMax: Int?
         var environment: [String: String] = [:]
     }
@@ -16,16 +16,22 @@ final class DaemonProcess {
     let socketPath: String
 
     /// Returns when the daemon says that it is ready.
-    init(directory: TemporaryDirectory, options: Options = Options(), startSecondsMax: Double = 60) throws {
+    init(
+        directory: TemporaryDirectory,
+        options: Options = Options(),
+        startSecondsMax: Double = TestScale.patienceSeconds
+    ) throws {
         socketPath = directory.path + "/socket"
         let executable = try Self.executable()
         var arguments = [executable, "--data", directory.path + "/data"]
         arguments += ["--listen", "127.0.0.1:0", "--unix", socketPath] + options.flags
+        #if !os(Linux)
         if let fileKiBMax = options.fileKiBMax {
             // `ulimit -f` counts in blocks of 512 bytes.
             let script = "ulimit -f \"$0\" && exec \"$@\""
             arguments = ["/bin/sh", "-c", script, String(fileKiBMax * 2)] + arguments
         }
+        #endif
         // What the machine sets for its own daemon must not reach this one.
         var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("LOGQD_") }
         environment.merge(options.environment) { _, new in new }
@@ -37,6 +43,16 @@ final class DaemonProcess {
             throw HarnessError("no port in \"\(line)\"")
         }
         self.port = port
+        #if os(Linux)
+        // Only now, because ThreadSanitizer makes files of its own at the start.
+        if let fileKiBMax = options.fileKiBMax {
+            let limit = "--fsize=\(fileKiBMax << 10)"
+            let prlimit = try ChildProcess(["/usr/bin/prlimit", "--pid", "\(child.processID)", limit])
+            guard try prlimit.waitForExit(within: TestScale.patienceSeconds) == .exited(0) else {
+                throw HarnessError("prlimit: \(prlimit.errorOutput)")
+            }
+        }
+        #endif
     }
 
     var tcp: LineSocket.Address { .tcp(port: port) }
@@ -46,14 +62,14 @@ final class DaemonProcess {
     /// Everything logged so far.
     var log: String { child.errorOutput }
 
-    func connect(secondsMax: Double = 60) throws -> LineSocket {
+    func connect(secondsMax: Double = TestScale.patienceSeconds) throws -> LineSocket {
         try LineSocket(to: tcp, secondsMax: secondsMax)
     }
 
     /// `kill -9`: nothing is written or said any more. Returns when the process is gone.
     func kill() throws {
         child.send(signal: SIGKILL)
-        _ = try child.waitForExit(within: 60)
+        _ = try child.waitForExit(within: TestScale.patienceSeconds)
     }
 
     func send(signal: Int32) {
@@ -61,17 +77,17 @@ final class DaemonProcess {
     }
 
     /// SIGTERM, and a clean exit.
-    func stop(within seconds: Double = 60) throws {
+    func stop(within seconds: Double = TestScale.patienceSeconds) throws {
         child.send(signal: SIGTERM)
         let status = try waitForExit(within: seconds)
         guard status == .exited(0) else { throw HarnessError("the daemon stopped with \(status):\n\(log)") }
     }
 
-    func waitForExit(within seconds: Double = 60) throws -> ChildProcess.ExitStatus {
+    func waitForExit(within seconds: Double = TestScale.patienceSeconds) throws -> ChildProcess.ExitStatus {
         try child.waitForExit(within: seconds)
     }
 
-    func waitForLogLine(containing text: String, within seconds: Double = 60) throws {
+    func waitForLogLine(containing text: String, within seconds: Double = TestScale.patienceSeconds) throws {
         _ = try child.waitForErrorLine(within: seconds, for: "the log line \"\(text)\"") { $0.contains(text) }
     }
 

@@ -33,7 +33,7 @@ final class LineSocket {
     let secondsMax: Double
 
     /// Every call on this socket fails when it takes longer than `secondsMax`.
-    init(to address: Address, secondsMax: Double = 60) throws {
+    init(to address: Address, secondsMax: Double = TestScale.patienceSeconds) throws {
         self.secondsMax = secondsMax
         switch address {
         case .tcp(let port): descriptor = try Self.connectTCP(port: port)

@@ -4,6 +4,10 @@ import Foundation
 enum TestScale {
     static let isFull = ProcessInfo.processInfo.environment["LOGQD_TEST_SCALE"] == "full"
 
+    /// How long anything may take before a test gives it up. A sanitizer needs more: `LOGQD_TEST_PATIENCE`, in seconds.
+    static let patienceSeconds =
+        ProcessInfo.processInfo.environment["LOGQD_TEST_PATIENCE"].flatMap { Double($0) } ?? 60
+
     static func seed(or usual: UInt64) -> UInt64 {
         ProcessInfo.processInfo.environment["LOGQD_TEST_SEED"].flatMap { UInt64($0) } ?? usual
     }
