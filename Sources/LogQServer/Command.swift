@@ -2,8 +2,9 @@ import ItemStore
 import PackedStrings
 import WireProtocol
 
-/// One verb: what it looks like, what it is for, what it does. `CommandTable` has them all.
-struct Command: Sendable {
+/// One verb: what it looks like, what it is for, what it does. `CommandTable` has them all. A class, because every
+/// request looks at one.
+final class Command: Sendable {
     let syntax: VerbSyntax
     /// One line for `HELP`.
     let summary: String

@@ -35,7 +35,7 @@ extension IDText {
             return ids
         }
         ids = PackedStrings()
-        while let word = try reader.next() { try decode(word.bytes, into: &ids) }
+        while let word = try reader.next() { try decode(word, into: &ids) }
         return ids
     }
 
@@ -52,7 +52,7 @@ extension IDText {
         while from < text.count {
             let byte = text[from]
             from += 1
-            if !WordReader.isSpecial(byte) {
+            if !isReserved(byte) {
                 bytes[to] = byte
                 to += 1
             } else if byte == UInt8(ascii: " ") {

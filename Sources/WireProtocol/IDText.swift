@@ -6,11 +6,11 @@ package import PackedStrings
 /// (separates ids in an option). Read so: any byte may be written `%XX`, in either case of hex; those that must be
 /// written so may not stand raw. Bytes above 0x7F stand raw: an id is bytes, not text.
 package enum IDText {
-    /// The bytes that never stand raw in an id.
+    /// The bytes that never stand raw in an id. All but one are below 64: a look at a bit tells.
     @inline(__always)
     package static func isReserved(_ byte: UInt8) -> Bool {
-        byte <= 0x20 || byte == 0x7F || byte == UInt8(ascii: "%") || byte == UInt8(ascii: "=")
-            || byte == UInt8(ascii: ",")
+        let reservedBelow64: UInt64 = 0x1_FFFF_FFFF | 1 << 0x25 | 1 << 0x2C | 1 << 0x3D
+        return byte < 64 ? reservedBelow64 &>> UInt64(byte) & 1 != 0 : byte == 0x7F
     }
 
     /// Appends the id that `word` spells. Nothing is appended when it throws.

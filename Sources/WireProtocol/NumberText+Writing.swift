@@ -1,50 +1,94 @@
 /// The other half of `NumberText`: the shortest decimal that reads back as the same number.
 ///
-/// The digits are the standard library's, which are the fewest that suffice. Its notation differs in two ways that cost
-/// bytes in every reply: it writes `1.0` for `1` and `1e-05` for `1e-5`.
+/// Whole numbers up to the largest that the type counts without a gap are written plainly; others with a point, or with
+/// an exponent where more than three zeros would follow the point.
 extension TextCursor {
     static let floatBytesMax = 16
     static let doubleBytesMax = 26
 
     /// At most `floatBytesMax` bytes.
     mutating func number(_ value: Float) {
-        if let integer = Int32(exactly: value), integer.magnitude < 1 << 24, integer != 0 || value.sign == .plus {
-            self.integer(Int64(integer))
-        } else {
-            shortened(value.description)
-        }
+        PowersOfTen.table.withUnsafeBufferPointer { number(value, powers: $0.baseAddress!) }
     }
 
     /// At most `doubleBytesMax` bytes.
     mutating func number(_ value: Double) {
-        if let integer = Int64(exactly: value), integer.magnitude < 1 << 53, integer != 0 || value.sign == .plus {
-            self.integer(integer)
-        } else {
-            shortened(value.description)
-        }
+        PowersOfTen.table.withUnsafeBufferPointer { number(value, powers: $0.baseAddress!) }
     }
 
-    private mutating func shortened(_ description: consuming String) {
-        description.withUTF8 { text in
-            var at = 0
-            while at < text.count {
-                let byte = text[at]
-                let isPointZero =
-                    byte == UInt8(ascii: ".") && at + 1 < text.count && text[at + 1] == UInt8(ascii: "0")
-                    && (at + 2 == text.count || text[at + 2] == UInt8(ascii: "e"))
-                if isPointZero {
-                    at += 2
-                    continue
-                }
-                self.byte(byte)
-                at += 1
-                guard byte == UInt8(ascii: "e") else { continue }
-                if at < text.count, text[at] == UInt8(ascii: "-") || text[at] == UInt8(ascii: "+") {
-                    if text[at] == UInt8(ascii: "-") { self.byte(text[at]) }
-                    at += 1
-                }
-                while at + 1 < text.count, text[at] == UInt8(ascii: "0") { at += 1 }
+    @inline(__always)
+    mutating func number(_ value: Float, powers: UnsafePointer<PowersOfTen.Entry>) {
+        if value.magnitude <= 0x1p24, Float(Int32(value)) == value {
+            return wholeNumber(Int64(value), isNegative: value.sign == .minus)
+        }
+        let fraction = UInt64(value.significandBitPattern)
+        let biased = Int(value.exponentBitPattern)
+        let decimal = ShortestDecimal(
+            c: biased == 0 ? fraction : fraction | 1 << 23,
+            q: max(biased, 1) - 150,
+            isLowerGapHalf: fraction == 0 && biased > 1,
+            powers: powers
+        )
+        self.decimal(decimal, isNegative: value.sign == .minus, plainDigitsMax: 7)
+    }
+
+    @inline(__always)
+    mutating func number(_ value: Double, powers: UnsafePointer<PowersOfTen.Entry>) {
+        if value.magnitude <= 0x1p53, Double(Int64(value)) == value {
+            return wholeNumber(Int64(value), isNegative: value.sign == .minus)
+        }
+        let fraction = value.significandBitPattern
+        let biased = Int(value.exponentBitPattern)
+        let decimal = ShortestDecimal(
+            c: biased == 0 ? fraction : fraction | 1 << 52,
+            q: max(biased, 1) - 1_075,
+            isLowerGapHalf: fraction == 0 && biased > 1,
+            powers: powers
+        )
+        self.decimal(decimal, isNegative: value.sign == .minus, plainDigitsMax: 16)
+    }
+
+    private mutating func wholeNumber(_ value: Int64, isNegative: Bool) {
+        // Minus zero is a number of its own.
+        if isNegative { byte(UInt8(ascii: "-")) }
+        unsigned(value.magnitude)
+    }
+
+    /// Writes a number that is not whole, or too large to be written as if it were counted.
+    private mutating func decimal(_ decimal: ShortestDecimal, isNegative: Bool, plainDigitsMax: Int) {
+        if isNegative { byte(UInt8(ascii: "-")) }
+        var digits = decimal.digits
+        var exponent = decimal.exponent
+        while true {
+            let (quotient, rest) = digits.quotientAndRemainder(dividingBy: 10)
+            guard rest == 0 else { break }
+            digits = quotient
+            exponent += 1
+        }
+        let digitCount = Self.digitCount(digits)
+        // The number is 0.DIGITS · 10^pointPosition.
+        let pointPosition = digitCount + exponent
+        if pointPosition > -4, pointPosition <= 0 {
+            text("0.")
+            for _ in pointPosition..<0 { byte(UInt8(ascii: "0")) }
+            put(digits, digitCount: digitCount)
+        } else if pointPosition > 0, pointPosition < digitCount, pointPosition <= plainDigitsMax {
+            // Write all digits one place to the right, then move the leading ones back before the point.
+            let start = next
+            next += 1
+            put(digits, digitCount: digitCount)
+            for index in 0..<pointPosition { start[index] = start[index + 1] }
+            start[pointPosition] = UInt8(ascii: ".")
+        } else {
+            let start = next
+            if digitCount > 1 { next += 1 }
+            put(digits, digitCount: digitCount)
+            if digitCount > 1 {
+                start[0] = start[1]
+                start[1] = UInt8(ascii: ".")
             }
+            byte(UInt8(ascii: "e"))
+            integer(Int64(pointPosition - 1))
         }
     }
 }

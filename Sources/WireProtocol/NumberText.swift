@@ -162,7 +162,9 @@ package enum NumberText {
     /// Rounds `decimal`, spelled `text`, to float64.
     ///
     /// Where mantissa and power of ten are both exact in float64, one operation rounds correctly (Clinger 1990). Else
-    /// the library decides from the text.
+    /// the product with a power of 128 bits decides (after Lemire, "Number parsing at a gigabyte per second", 2021),
+    /// unless it can't tell on which side of the middle between two numbers it lies: then the library does, from the
+    /// text.
     @inline(__always)
     static func double(_ decimal: Decimal, spelled text: @autoclosure () -> UnsafeRawBufferPointer) -> Double {
         if decimal.mantissa == 0 { return decimal.isNegative ? -0.0 : 0 }
@@ -172,6 +174,35 @@ package enum NumberText {
             let value = decimal.exponent < 0 ? mantissa / power : mantissa * power
             return decimal.isNegative ? -value : value
         }
+        if !decimal.isInexact, let value = product(decimal.mantissa, exponent: decimal.exponent) {
+            return decimal.isNegative ? -value : value
+        }
         return Double(String(decoding: text(), as: UTF8.self)) ?? .nan
+    }
+
+    /// mantissa · 10^exponent, rounded; nil where 128 bits do not suffice or the result has not full precision.
+    private static func product(_ mantissa: UInt64, exponent: Int) -> Double? {
+        guard exponent >= -300, exponent <= 290 else { return nil }
+        let power = PowersOfTen.table[exponent - PowersOfTen.range.lowerBound]
+        let shift = mantissa.leadingZeroBitCount
+        let factor = mantissa << UInt64(shift)
+        // The first 128 bits of the product. The power is at most one unit too large, so the product is at most one
+        // unit of `low` too large, and never too small.
+        let upper = power.high.multipliedFullWidth(by: factor)
+        let (sum, carry) = upper.low.addingReportingOverflow(power.low.multipliedFullWidth(by: factor).high)
+        var high = upper.high + (carry ? 1 : 0)
+        var low = sum
+        let isTopBitSet = high >> 63 == 1
+        if !isTopBitSet {
+            high = high << 1 | low >> 63
+            low <<= 1
+        }
+        let rest = high & 0x7FF
+        if rest == 0x400, low < 4 { return nil }
+        // 53 bits, rounded; a carry out of them goes into the exponent, as it should.
+        let rounded = (high >> 11) + (rest >= 0x400 ? 1 : 0)
+        let power2 = PowersOfTen.floorLog2(exponent) + 63 - shift + (isTopBitSet ? 1 : 0)
+        guard power2 > -1_022, power2 < 1_023 else { return nil }
+        return Double(bitPattern: UInt64(power2 + 1_022) << 52 + rounded)
     }
 }

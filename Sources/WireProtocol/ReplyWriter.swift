@@ -46,15 +46,76 @@ package struct ReplyWriter: Sendable {
     /// Appends rows to the reply that began at `start`. False, and not all of them were written, if it gets too long.
     package func write(_ block: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool {
         guard block.count > 0 else { return true }
-        var vectorsSeen = [Int](repeating: 0, count: block.columns.count)
-        for row in 0..<block.count {
-            for (index, column) in block.columns.enumerated() {
-                write(column, row: row, isFirst: index == 0, vectorsSeen: &vectorsSeen[index], into: &buffer)
-            }
-            buffer.writeInteger(UInt8(ascii: "\n"))
-            guard buffer.writerIndex - start <= replyBytesMax else { return false }
+        var pins: [ColumnPin] = []
+        pins.reserveCapacity(block.columns.count)
+        return withPins(block.columns[...], &pins) { pins in
+            writeRows(&pins, count: block.count, into: &buffer, start: start)
         }
-        return true
+    }
+
+    /// Rows are written into reserved memory: it is asked for once for many rows.
+    private func writeRows(
+        _ pins: inout [ColumnPin],
+        count: Int,
+        into buffer: inout ByteBuffer,
+        start: Int
+    ) -> Bool {
+        let chunkBytes = 1 << 14
+        return pins.withUnsafeMutableBufferPointer { pins in
+            PowersOfTen.table.withUnsafeBufferPointer { powers in
+                var row = 0
+                while row < count {
+                    let rowBytesMax = Self.rowBytesMax(pins, row)
+                    let isLast = row == count - 1
+                    buffer.writeText(atMost: isLast ? rowBytesMax : max(rowBytesMax, chunkBytes)) { cursor in
+                        let end = cursor.next + max(rowBytesMax, isLast ? 0 : chunkBytes)
+                        var rowBytesMax = rowBytesMax
+                        repeat {
+                            writeRow(pins, row, &cursor, powers.baseAddress!)
+                            row += 1
+                            guard row < count else { return }
+                            rowBytesMax = Self.rowBytesMax(pins, row)
+                        } while end - cursor.next >= rowBytesMax
+                    }
+                    guard buffer.writerIndex - start <= replyBytesMax else { return false }
+                }
+                return true
+            }
+        }
+    }
+
+    @inline(__always)
+    private static func rowBytesMax(_ pins: UnsafeMutableBufferPointer<ColumnPin>, _ row: Int) -> Int {
+        var count = 1
+        for index in pins.indices { count += pins[index].bytesMax(row) }
+        return count
+    }
+
+    @inline(__always)
+    private func writeRow(
+        _ pins: UnsafeMutableBufferPointer<ColumnPin>,
+        _ row: Int,
+        _ cursor: inout TextCursor,
+        _ powers: UnsafePointer<PowersOfTen.Entry>
+    ) {
+        for index in pins.indices {
+            if index > 0 { cursor.byte(UInt8(ascii: " ")) }
+            pins[index].write(row, &cursor, vectorFormat, powers)
+        }
+        cursor.byte(UInt8(ascii: "\n"))
+    }
+
+    /// Calls `body` with the memory of all columns held still.
+    private func withPins<R>(
+        _ columns: ArraySlice<Column>,
+        _ pins: inout [ColumnPin],
+        _ body: (inout [ColumnPin]) -> R
+    ) -> R {
+        guard let column = columns.first else { return body(&pins) }
+        return column.withPin { pin in
+            pins.append(pin)
+            return withPins(columns.dropFirst(), &pins, body)
+        }
     }
 
     /// Takes the reply that began at `start` back, and says instead that it is too long.
@@ -66,56 +127,8 @@ package struct ReplyWriter: Sendable {
         )
     }
 
-    private func write(
-        _ column: Column,
-        row: Int,
-        isFirst: Bool,
-        vectorsSeen: inout Int,
-        into buffer: inout ByteBuffer
-    ) {
-        if !isFirst { buffer.writeInteger(UInt8(ascii: " ")) }
-        if let label = column.label {
-            buffer.writeStaticString(label)
-            buffer.writeInteger(UInt8(ascii: "="))
-        }
-        switch column.values {
-        case .ids(let ids, let from):
-            ids.withString(from + row) { id in
-                buffer.writeText(atMost: IDText.textBytesMax(id.count)) { $0.id(id) }
-            }
-        case .vectors(let values, let dimension, let isPresent):
-            guard isPresent?[row] ?? true else { return writeDash(into: &buffer) }
-            let start = vectorsSeen * dimension
-            vectorsSeen += 1
-            buffer.writeText(atMost: VectorText.textBytesMax(dimension: dimension)) { cursor in
-                values.withUnsafeBufferPointer { all in
-                    cursor.vector(UnsafeBufferPointer(rebasing: all[start..<(start + dimension)]), format: vectorFormat)
-                }
-            }
-        case .numbers(let numbers):
-            guard !numbers[row].isNaN else { return writeDash(into: &buffer) }
-            buffer.writeText(atMost: TextCursor.doubleBytesMax) { $0.number(numbers[row]) }
-        case .integers(let integers):
-            guard integers[row] >= 0 else { return writeDash(into: &buffer) }
-            buffer.writeText(atMost: 20) { $0.integer(integers[row]) }
-        case .flags(let flags):
-            buffer.writeInteger(flags[row] ? UInt8(ascii: "1") : UInt8(ascii: "0"))
-        case .choices(let choices, let words):
-            buffer.writeStaticString(words[Int(choices[row])])
-        case .json(let texts, let isPresent):
-            guard isPresent?[row] ?? true else { return writeDash(into: &buffer) }
-            texts.withString(row) { _ = buffer.writeBytes($0) }
-        case .texts(let texts):
-            buffer.writeString(Self.singleLine(texts[row]))
-        }
-    }
-
-    private func writeDash(into buffer: inout ByteBuffer) {
-        buffer.writeInteger(UInt8(ascii: "-"))
-    }
-
     /// `text` if it fits on one line, which ours all do; with controls replaced if it came from elsewhere.
-    private static func singleLine(_ text: String) -> String {
+    static func singleLine(_ text: String) -> String {
         guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return text }
         return String(
             String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : $0 })

@@ -28,14 +28,14 @@ package struct RequestParser: Sendable {
     package func parse(_ line: UnsafeRawBufferPointer) throws(WireError) -> Request {
         var reader = WordReader(line)
         guard let name = try reader.next() else { throw WireError(.badRequest, "got an empty line") }
-        guard let verb = verb(named: name.bytes) else {
-            throw WireError(.unknown, "got \(quoted(name.bytes)), expected a verb (HELP lists them)")
+        guard let verb = verb(named: name) else {
+            throw WireError(.unknown, "got \(quoted(name)), expected a verb (HELP lists them)")
         }
         var parse = Parse(syntax: syntaxes[verb], limits: limits, reader: reader, request: Request(verb: verb))
         try parse.arguments()
         try parse.options()
         try parse.tail()
-        return parse.request
+        return parse.finish()
     }
 
     /// Up to 16 letters as one number, ASCII letters in upper case.
@@ -64,6 +64,8 @@ private struct Parse {
         self.request = request
     }
 
+    consuming func finish() -> Request { request }
+
     // MARK: Fixed arguments
 
     mutating func arguments() throws(WireError) {
@@ -74,20 +76,20 @@ private struct Parse {
             }
             switch argument {
             case .collection:
-                request.collection = try collectionName(word.bytes)
+                request.collection = try collectionName(word)
             case .id:
-                try IDText.decode(word.bytes, into: &request.ids)
+                try IDText.decode(word, into: &request.ids)
             case .step:
-                request.step = try step(word.bytes)
+                request.step = try step(word)
             case .k:
-                request.k = try k(word.bytes)
+                request.k = try k(word)
             case .version:
-                guard NumberText.unsigned(word.bytes) == UInt64(Limits.protocolVersion) else {
-                    let got = quotedNumber(word.bytes)
+                guard NumberText.unsigned(word) == UInt64(Limits.protocolVersion) else {
+                    let got = quotedNumber(word)
                     throw WireError(.badRequest, "got protocol \(got), expected \(Limits.protocolVersion)")
                 }
             case .optionalWord:
-                request.word = String(decoding: word.bytes, as: UTF8.self)
+                request.word = String(decoding: word, as: UTF8.self)
             }
         }
     }
@@ -123,12 +125,9 @@ private struct Parse {
     // MARK: Options
 
     mutating func options() throws(WireError) {
-        while reader.mayBeginOption, let word = try reader.peek(), word.hasMarks,
-            let nameCount = optionNameCount(word.bytes)
-        {
-            reader.skip(word)
-            let name = UnsafeRawBufferPointer(rebasing: word.bytes[..<nameCount])
-            let value = UnsafeRawBufferPointer(rebasing: word.bytes[(nameCount + 1)...])
+        while let nameCount = reader.optionNameCount, let word = try reader.next() {
+            let name = UnsafeRawBufferPointer(rebasing: word[..<nameCount])
+            let value = UnsafeRawBufferPointer(rebasing: word[(nameCount + 1)...])
             guard let option = syntax.options.first(where: { equalsIgnoringCase(name, $0.name.rawValue) }) else {
                 throw WireError(.badRequest, "got option \(quoted(name)), \(optionsExpected())")
             }
@@ -150,18 +149,6 @@ private struct Parse {
             if case .strings(let strings) = option.value { count += strings.count }
         }
         return count
-    }
-
-    /// The length of the name in `name=value`; nil if the word is no option.
-    private func optionNameCount(_ word: UnsafeRawBufferPointer) -> Int? {
-        var count = 0
-        while count < word.count {
-            let byte = word[count]
-            if byte == UInt8(ascii: "=") { return count > 0 ? count : nil }
-            guard (byte | 0x20) &- UInt8(ascii: "a") < 26 || byte == UInt8(ascii: "_") else { return nil }
-            count += 1
-        }
-        return nil
     }
 
     private func optionsExpected() -> String {
@@ -197,7 +184,7 @@ private struct Parse {
             try tailEstimates()
         }
         if let word = try reader.next() {
-            throw WireError(.badRequest, "got \(quoted(word.bytes)) too many, expected \(syntax.usage)")
+            throw WireError(.badRequest, "got \(quoted(word)) too many, expected \(syntax.usage)")
         }
     }
 
@@ -208,7 +195,7 @@ private struct Parse {
 
     private mutating func tailVector() throws(WireError) {
         guard let word = try reader.next() else { throw missingWords() }
-        request.vector = try VectorText.read(word.bytes)
+        request.vector = try VectorText.read(word)
     }
 
     private mutating func tailEstimates() throws(WireError) {
@@ -218,12 +205,12 @@ private struct Parse {
             guard request.ids.count < limits.idsMax else {
                 throw WireError(.limit, "got more than \(limits.idsMax) ids, expected at most that")
             }
-            try IDText.decode(id.bytes, into: &request.ids)
+            try IDText.decode(id, into: &request.ids)
             request.gaps.append(
-                try estimate(gap.bytes, "a gap, a number above 0, or -") { $0 > 0 }
+                try estimate(gap, "a gap, a number above 0, or -") { $0 > 0 }
             )
             request.counts.append(
-                try estimate(count.bytes, "a count, 0 to \(NumberText.text(Limits.countMax)), or -") {
+                try estimate(count, "a count, 0 to \(NumberText.text(Limits.countMax)), or -") {
                     $0 >= 0 && $0 <= Limits.countMax
                 }
             )

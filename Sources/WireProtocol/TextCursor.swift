@@ -28,20 +28,46 @@ struct TextCursor {
 
     /// At most 20 bytes.
     mutating func unsigned(_ value: UInt64) {
-        var rest = value
-        var count = 1
-        while rest >= 10 {
-            rest /= 10
-            count += 1
-        }
-        rest = value
-        for index in stride(from: count - 1, through: 0, by: -1) {
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            next[index] = UInt8(truncatingIfNeeded: 0x30 + digit)
-            rest = quotient
-        }
-        next += count
+        if value < 10 { return byte(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value)) }
+        put(value, digitCount: Self.digitCount(value))
     }
+
+    /// Writes `value`, which has `digitCount` digits: two at a time, from the end.
+    @inline(__always)
+    mutating func put(_ value: UInt64, digitCount: Int) {
+        var rest = value
+        var end = digitCount
+        while end >= 2 {
+            let (quotient, pair) = rest.quotientAndRemainder(dividingBy: 100)
+            let digits = Self.digitPairs.utf8Start + 2 * Int(pair)
+            next[end - 2] = digits[0]
+            next[end - 1] = digits[1]
+            rest = quotient
+            end -= 2
+        }
+        if end == 1 { next[0] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest) }
+        next += digitCount
+    }
+
+    @inline(__always)
+    static func digitCount(_ value: UInt64) -> Int {
+        // 1233 / 4096 is log10 2, a bit less: the estimate is right or one too small.
+        let bitCount = 64 - (value | 1).leadingZeroBitCount
+        let estimate = (bitCount * 1_233) >> 12
+        return estimate + (value >= powers[estimate] ? 1 : 0)
+    }
+
+    /// 10^n: the smallest number of n + 1 digits.
+    private static let powers: [UInt64] = [
+        1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000, 10_000_000_000,
+        100_000_000_000, 1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000, 1_000_000_000_000_000,
+        10_000_000_000_000_000, 100_000_000_000_000_000, 1_000_000_000_000_000_000, 10_000_000_000_000_000_000,
+    ]
+
+    private static let digitPairs: StaticString = """
+        00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051\
+        525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899
+        """
 
     /// At most 20 bytes.
     mutating func integer(_ value: Int64) {

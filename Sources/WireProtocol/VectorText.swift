@@ -121,13 +121,17 @@ package enum VectorText {
 
 extension TextCursor {
     /// At most `VectorText.textBytesMax` bytes.
-    mutating func vector(_ values: UnsafeBufferPointer<Float>, format: VectorText.Format) {
+    mutating func vector(
+        _ values: UnsafeBufferPointer<Float>,
+        format: VectorText.Format,
+        powers: UnsafePointer<PowersOfTen.Entry>
+    ) {
         switch format {
         case .text:
             byte(UInt8(ascii: "["))
-            for (index, value) in values.enumerated() {
+            for index in values.indices {
                 if index > 0 { byte(UInt8(ascii: ",")) }
-                number(value)
+                number(values[index], powers: powers)
             }
             byte(UInt8(ascii: "]"))
         case .base64:
@@ -139,6 +143,10 @@ extension TextCursor {
             base64(UnsafeRawBufferPointer(values))
             #endif
         }
+    }
+
+    mutating func vector(_ values: UnsafeBufferPointer<Float>, format: VectorText.Format) {
+        PowersOfTen.table.withUnsafeBufferPointer { vector(values, format: format, powers: $0.baseAddress!) }
     }
 
     private mutating func base64(_ bytes: UnsafeRawBufferPointer) {

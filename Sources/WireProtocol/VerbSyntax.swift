@@ -1,7 +1,8 @@
 /// What a verb looks like on the wire: fixed arguments, then options, then a tail, in this order.
 ///
 /// The parser is driven by it, and so are the usage lines, the arity errors and `HELP`: what a verb takes is said once.
-package struct VerbSyntax: Sendable {
+/// A class, because every request points at one.
+package final class VerbSyntax: Sendable {
     package let name: String
     package let arguments: [Argument]
     package let options: [OptionSyntax]

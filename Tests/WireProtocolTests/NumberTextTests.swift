@@ -23,6 +23,17 @@ struct NumberTextTests {
         #expect(text.withBytes { NumberText.float($0) }?.bitPattern == value.bitPattern)
     }
 
+    @Test(arguments: [
+        (1e15 + 0.5, "1000000000000000.5"), (0.1 + 0.2, "0.30000000000000004"),
+        (9_007_199_254_740_992, "9007199254740992"),
+        (9_007_199_254_740_994, "9.007199254740994e15"), (123.456, "123.456"), (0.00012, "0.00012"),
+        (0.000012, "1.2e-5"),
+        (1e21, "1e21"), (2e-7, "2e-7"), (1.5, "1.5"), (100.25, "100.25"), (-0.5, "-0.5"),
+    ])
+    func choosesANotation(value: Double, text: String) {
+        #expect(NumberText.text(value) == text)
+    }
+
     @Test(arguments: ["1", "+1", "1.", ".5", "-.5e-3", "1e5", "1E+05", "00012", "0.000", "1e-400", "1e400"])
     func readsEverySpelling(text: String) {
         #expect(text.withBytes { NumberText.double($0) } == Double(text))
@@ -70,6 +81,50 @@ struct NumberTextTests {
         }
     }
 
+    /// The significant digits of a decimal, without leading and trailing zeros.
+    private func digits(_ text: String) -> [UInt8] {
+        var digits = text.utf8.prefix { $0 != UInt8(ascii: "e") }.filter { (0x30...0x39).contains($0) }
+        digits = Array(digits.drop { $0 == 0x30 })
+        while digits.last == 0x30 { digits.removeLast() }
+        return digits
+    }
+
+    /// The standard library's digits are the fewest, and of those the closest: an independent judge.
+    @Test func digitsAreThoseOfTheLibrary() {
+        var random = SeededGenerator()
+        func check(_ value: Double) {
+            guard value.isFinite else { return }
+            let text = NumberText.text(value)
+            #expect(Double(text)?.bitPattern == value.bitPattern, "\(text)")
+            #expect(digits(text) == digits("\(value)"), "\(text)")
+        }
+        func check(_ value: Float) {
+            guard value.isFinite else { return }
+            let text = NumberText.text(value)
+            #expect(Float(text)?.bitPattern == value.bitPattern, "\(text)")
+            #expect(digits(text) == digits("\(value)"), "\(text)")
+        }
+        // Powers of two and their neighbours: there the interval is lopsided.
+        for exponent in -1_074...1_023 {
+            let power = Double(sign: .plus, exponent: exponent, significand: 1)
+            for value in [power, power.nextUp, power.nextDown] { check(value) }
+        }
+        for exponent in -149...127 {
+            let power = Float(sign: .plus, exponent: exponent, significand: 1)
+            for value in [power, power.nextUp, power.nextDown] { check(value) }
+        }
+        for exponent in -323...308 { check(Double("1e\(exponent)")!) }
+        for _ in 0..<30_000 {
+            check(Double(bitPattern: UInt64.random(in: 0...UInt64.max, using: &random)))
+            check(Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random)))
+            check(Double.random(in: -20...20, using: &random))
+            check(Float.random(in: -1...1, using: &random))
+            // Few digits, as people write them.
+            check(Double(Int.random(in: 0...99_999, using: &random)) / 1_000)
+            check(Float(Int.random(in: 0...9_999, using: &random)) / 100)
+        }
+    }
+
     @Test func noTextIsLongerThanReserved() {
         var random = SeededGenerator()
         for _ in 0..<20_000 {
@@ -95,6 +150,8 @@ struct NumberTextTests {
             check("\(middle.nextDown)")
             let digits = UInt64.random(in: 0...UInt64.max, using: &random)
             check("\(digits)e\(Int.random(in: -70...30, using: &random))")
+            check("\(digits / 1_000)e\(Int.random(in: -345...310, using: &random))")
+            check("\(Double(bitPattern: UInt64.random(in: 0..<0x7FF0_0000_0000_0000, using: &random)))")
             check("0.\(digits)")
             check("\(digits)\(digits).\(digits)")
         }

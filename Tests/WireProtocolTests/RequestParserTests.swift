@@ -170,7 +170,7 @@ struct RequestParserTests {
                 Result { () throws(WireError) -> PackedStrings in
                     var ids = PackedStrings()
                     var reader = WordReader(bytes)
-                    while let word = try reader.next() { try IDText.decode(word.bytes, into: &ids) }
+                    while let word = try reader.next() { try IDText.decode(word, into: &ids) }
                     return ids
                 }
             }

@@ -1,0 +1,145 @@
+import PackedStrings
+
+/// A column while its rows are written: plain pointers, so that a value costs neither a reference count nor a check.
+///
+/// Valid only within `Column.withPin`, which holds the memory.
+struct ColumnPin {
+    private enum Source {
+        case ids(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>, from: Int)
+        case vectors(UnsafePointer<Float>, dimension: Int, isPresent: UnsafePointer<Bool>?)
+        case numbers(UnsafePointer<Double>)
+        case integers(UnsafePointer<Int64>)
+        case flags(UnsafePointer<Bool>)
+        case choices(UnsafePointer<UInt8>, words: UnsafePointer<StaticString>)
+        case json(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>, isPresent: UnsafePointer<Bool>?)
+        case texts(UnsafePointer<String>)
+    }
+
+    private let source: Source
+    private let label: StaticString?
+    /// What a value takes at most, if that does not depend on the row; with label and separator.
+    private let fixedBytesMax: Int
+    /// The vectors written so far: those of absent rows are not there.
+    private var vectorsSeen = 0
+
+    private init(_ source: Source, label: StaticString?, valueBytesMax: Int) {
+        self.source = source
+        self.label = label
+        fixedBytesMax = valueBytesMax + 1 + (label.map { $0.utf8CodeUnitCount + 1 } ?? 0)
+    }
+
+    /// What the value of `row` takes at most, with label and separator.
+    @inline(__always)
+    func bytesMax(_ row: Int) -> Int {
+        switch source {
+        case .ids(let bytes, let ends, let from):
+            fixedBytesMax + IDText.textBytesMax(Self.string(bytes, ends, from + row).count)
+        case .json(let bytes, let ends, _): fixedBytesMax + Self.string(bytes, ends, row).count
+        case .texts(let texts): fixedBytesMax + texts[row].utf8.count
+        default: fixedBytesMax
+        }
+    }
+
+    @inline(__always)
+    mutating func write(
+        _ row: Int,
+        _ cursor: inout TextCursor,
+        _ format: VectorText.Format,
+        _ powers: UnsafePointer<PowersOfTen.Entry>
+    ) {
+        if let label {
+            cursor.text(label)
+            cursor.byte(UInt8(ascii: "="))
+        }
+        switch source {
+        case .ids(let bytes, let ends, let from):
+            cursor.id(Self.string(bytes, ends, from + row))
+        case .vectors(let values, let dimension, let isPresent):
+            guard isPresent?[row] ?? true else { return cursor.byte(UInt8(ascii: "-")) }
+            let vector = UnsafeBufferPointer(start: values + vectorsSeen * dimension, count: dimension)
+            vectorsSeen += 1
+            cursor.vector(vector, format: format, powers: powers)
+        case .numbers(let numbers):
+            let number = numbers[row]
+            if number.isNaN { cursor.byte(UInt8(ascii: "-")) } else { cursor.number(number, powers: powers) }
+        case .integers(let integers):
+            if integers[row] < 0 { cursor.byte(UInt8(ascii: "-")) } else { cursor.integer(integers[row]) }
+        case .flags(let flags):
+            cursor.byte(flags[row] ? UInt8(ascii: "1") : UInt8(ascii: "0"))
+        case .choices(let choices, let words):
+            cursor.text(words[Int(choices[row])])
+        case .json(let bytes, let ends, let isPresent):
+            guard isPresent?[row] ?? true else { return cursor.byte(UInt8(ascii: "-")) }
+            cursor.bytes(Self.string(bytes, ends, row))
+        case .texts(let texts):
+            var text = ReplyWriter.singleLine(texts[row])
+            text.withUTF8 { cursor.bytes(UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    @inline(__always)
+    private static func string(
+        _ bytes: UnsafeRawBufferPointer,
+        _ ends: UnsafePointer<Int32>,
+        _ index: Int
+    ) -> UnsafeRawBufferPointer {
+        let start = index == 0 ? 0 : Int(ends[index - 1])
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<Int(ends[index])])
+    }
+
+    // MARK: Making one
+
+    static func of(_ column: Column, _ body: (ColumnPin) -> Void) {
+        func pin(_ source: Source, _ valueBytesMax: Int) {
+            body(ColumnPin(source, label: column.label, valueBytesMax: valueBytesMax))
+        }
+        switch column.values {
+        case .ids(let ids, let from):
+            ids.bytes.withUnsafeBytes { bytes in
+                ids.ends.withUnsafeBufferPointer { pin(.ids(bytes: bytes, ends: $0.baseAddress!, from: from), 0) }
+            }
+        case .vectors(let values, let dimension, let isPresent):
+            let bytesMax = VectorText.textBytesMax(dimension: dimension)
+            values.withUnsafeBufferPointer { values in
+                // With no vector at all there is nothing to point at, and nothing is read.
+                let start = values.baseAddress ?? UnsafePointer(bitPattern: 4)!
+                withPointer(isPresent) { pin(.vectors(start, dimension: dimension, isPresent: $0), bytesMax) }
+            }
+        case .numbers(let numbers):
+            numbers.withUnsafeBufferPointer { pin(.numbers($0.baseAddress!), TextCursor.doubleBytesMax) }
+        case .integers(let integers):
+            integers.withUnsafeBufferPointer { pin(.integers($0.baseAddress!), 20) }
+        case .flags(let flags):
+            flags.withUnsafeBufferPointer { pin(.flags($0.baseAddress!), 1) }
+        case .choices(let choices, let words):
+            let bytesMax = words.map(\.utf8CodeUnitCount).max() ?? 0
+            choices.withUnsafeBufferPointer { choices in
+                words.withUnsafeBufferPointer { words in
+                    pin(.choices(choices.baseAddress!, words: words.baseAddress!), bytesMax)
+                }
+            }
+        case .json(let texts, let isPresent):
+            texts.bytes.withUnsafeBytes { bytes in
+                texts.ends.withUnsafeBufferPointer { ends in
+                    withPointer(isPresent) { pin(.json(bytes: bytes, ends: ends.baseAddress!, isPresent: $0), 1) }
+                }
+            }
+        case .texts(let texts):
+            texts.withUnsafeBufferPointer { pin(.texts($0.baseAddress!), 0) }
+        }
+    }
+
+    private static func withPointer(_ flags: [Bool]?, _ body: (UnsafePointer<Bool>?) -> Void) {
+        guard let flags else { return body(nil) }
+        flags.withUnsafeBufferPointer { body($0.baseAddress) }
+    }
+}
+
+extension Column {
+    /// Calls `body` with the column's memory held still. The block has rows, so no list is empty.
+    func withPin<R>(_ body: (ColumnPin) -> R) -> R {
+        var result: R?
+        ColumnPin.of(self) { result = body($0) }
+        return result!
+    }
+}
