@@ -169,6 +169,8 @@ import Testing
         #expect(await cancelled.value == [.cancelled])
         for _ in 0..<2_000 { await Task.yield() }
         #expect(!hasStarted.withLockedValue { $0 })
+        // Both must have met the silence, or they would be answered twice.
+        #expect(await eventually { server.requests.count == 2 })
         open.withLockedValue { $0 = true }
         try await server.say("OK 0\nOK 0\n")
         #expect(await task.value == 1)
