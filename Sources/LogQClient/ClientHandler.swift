@@ -58,19 +58,15 @@ final class ClientHandler: ChannelInboundHandler {
     /// Enters the submission among what awaits replies; false if it is not to be sent.
     private func isAccepted(_ submission: Outbox.Submission) -> Bool {
         let exchange = submission.exchange
-        guard context != nil, exchange.markSent() else {
-            exchange.complete([], loss: .closed)
-            outbox.release(exchange)
-            return false
-        }
-        switch state.submit(exchange, requestCount: exchange.requestCount) {
-        case .write:
-            return true
-        case .fail(let loss):
+        // What is marked as sent may have been applied, so a connection that has ended must be known before.
+        if let loss = state.loss {
             exchange.complete([], loss: loss)
-            outbox.release(exchange)
-            return false
+        } else if exchange.markSent() {
+            state.sent(exchange, requestCount: exchange.requestCount)
+            return true
         }
+        outbox.release(exchange)
+        return false
     }
 
     private func write(_ buffer: inout ByteBuffer) {

@@ -25,11 +25,6 @@ struct ConnectionState<Exchange>: ~Copyable {
         var replies: [DecodedReply]
     }
 
-    enum SubmitAction: Equatable {
-        case write
-        case fail(Loss)
-    }
-
     enum ReadAction {
         /// All replies of an exchange are there.
         case complete(Exchange, [DecodedReply])
@@ -38,7 +33,8 @@ struct ConnectionState<Exchange>: ~Copyable {
         case needMoreBytes
     }
 
-    private var loss: Loss?
+    /// Why the connection has ended; nil while it is open.
+    private(set) var loss: Loss?
     private var outstanding = Deque<Entry>()
     private var decoder: ReplyDecoder
 
@@ -46,13 +42,12 @@ struct ConnectionState<Exchange>: ~Copyable {
         decoder = ReplyDecoder(replyBytesMax: replyByteCountMax)
     }
 
-    /// `requestCount` lines want to be sent. After `.write` the exchange will be completed or lost, exactly once.
-    mutating func submit(_ exchange: Exchange, requestCount: Int) -> SubmitAction {
-        if let loss { return .fail(loss) }
+    /// `requestCount` lines are being written. The exchange will be completed or lost, exactly once.
+    mutating func sent(_ exchange: Exchange, requestCount: Int) {
+        precondition(loss == nil, "nothing is sent on a connection that has ended")
         var replies: [DecodedReply] = []
         replies.reserveCapacity(requestCount)
         outstanding.append(Entry(exchange: exchange, requestCount: requestCount, replies: replies))
-        return .write
     }
 
     /// Bytes came. Ask `nextAction` until it needs more.

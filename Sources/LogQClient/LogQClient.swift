@@ -156,12 +156,17 @@ public final class LogQClient: Sendable {
 
     /// Refuses new requests, waits for the replies of those that were submitted, then closes the connection.
     ///
-    /// Safe to call more than once. A client that is simply let go closes its connection as well.
+    /// Cancel the task to close at once: what waits then fails as if the connection were lost. Safe to call more than
+    /// once. A client that is simply let go closes its connection as well.
     public func close() async {
         outbox.seal(.closed)
         let handler = handler
         channel.eventLoop.execute { handler.value.closeIfDone() }
-        try? await channel.closeFuture.get()
+        await withTaskCancellationHandler {
+            try? await channel.closeFuture.get()
+        } onCancel: {
+            channel.close(promise: nil)
+        }
     }
 
     /// Sends `QUIT` and waits until the daemon has answered everything and closed the connection.

@@ -303,6 +303,23 @@ import Testing
         await server.stop()
     }
 
+    @Test func closeDoesNotWaitForEverIfItsTaskIsCancelled() async throws {
+        let server = try await ScriptedServer { line in
+            line.hasPrefix("DROP") ? .silence : ScriptedServer.polite(line)
+        }
+        let client = try await connect(server)
+        let drop = Task { await failure { try await client.drop("a") } }
+        #expect(await eventually { server.requests == ["DROP a"] })
+        let close = Task { await client.close() }
+        #expect(await eventually { client.outbox.isSealed })
+        close.cancel()
+        await close.value
+        let error = await drop.value
+        #expect(error?.code == .connectionLost)
+        #expect(error?.mayHaveBeenApplied == true)
+        await server.stop()
+    }
+
     @Test func aClientThatIsLetGoClosesItsConnection() async throws {
         let server = try await ScriptedServer()
         do {
