@@ -1,0 +1,156 @@
+import LogQClient
+import Testing
+
+/// The Swift client against the real daemon: every verb, what comes back, what is refused, what a lost connection says.
+@Suite struct ClientTests {
+    private func withClient(_ body: (LogQClient) async throws -> Void) async throws {
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory)
+        let client = try await LogQClient.connect(unixSocketPath: daemon.socketPath)
+        try await body(client)
+        await client.close()
+        try daemon.stop()
+    }
+
+    @Test func serverVerbs() async throws {
+        try await withClient { client in
+            try await client.ping()
+            let hello = try await client.hello()
+            #expect(hello["server"] == "logqd")
+            #expect(hello["vectors"] == "f32")
+            #expect(try await client.info("memory").isEmpty == false)
+            #expect(try await client.help().contains { $0.hasPrefix("TOPK ") })
+            #expect(try await client.help("topk").count > 1)
+            try await client.create("items", dimension: 3, metric: .l2, alpha: 0.25)
+            let collections = try await client.collections()
+            #expect(collections.map(\.name) == ["items"])
+            #expect(collections[0].dimension == 3 && collections[0].metric == .l2 && collections[0].alpha == 0.25)
+            try await client.drop("items")
+            #expect(try await client.collections().isEmpty)
+        }
+    }
+
+    @Test func itemVerbs() async throws {
+        try await withClient { client in
+            let odd = ItemID(Array(UInt8.min...UInt8.max).dropLast())
+            try await client.create("items", dimension: 2)
+            try await client.put("items", "a", [1, 0.5], features: "{\n \"x\": 1,\n \"y\": [2]\n}")
+            try await client.put("items", odd, [.leastNonzeroMagnitude, -.greatestFiniteMagnitude])
+            let embeddings = try await client.get("items", ["a", "nope", odd])
+            #expect(embeddings.dimension == 2)
+            #expect(embeddings.isPresent == [true, false, true])
+            #expect(embeddings.values == [1, 0.5, 0, 0, .leastNonzeroMagnitude, -.greatestFiniteMagnitude])
+            #expect(try await client.get("items", "nope") == nil)
+            try await client.put("items", odd, [0, 1])
+            #expect(try await client.features("items", ["a", odd]) == [#"{"x":1,"y":[2]}"#, nil])
+            #expect(try await client.features("items", ["a"], fields: ["y", "z"]) == [#"{"y":[2]}"#])
+            try await client.setFeatures("items", odd, "{}")
+            let first = try await client.scan("items", limit: 1)
+            let second = try await client.scan("items", after: first[0].row, limit: 5)
+            #expect((first + second).map(\.id) == ["a", odd])
+            let hits = try await client.topK(
+                "items",
+                5,
+                nearest: .vector([2, 1]),
+                with: [.vector, .logQ, .features]
+            )
+            #expect(hits.map(\.id) == ["a", odd])
+            #expect(hits.map(\.score) == [2.5, 1])
+            #expect(hits.map(\.vector) == [[1, 0.5], [0, 1]])
+            #expect(hits.map(\.features) == [#"{"x":1,"y":[2]}"#, "{}"])
+            #expect(hits.allSatisfy { $0.logQ?.isFinite == true })
+            #expect(try await client.topK("items", 5, nearest: .vector([2, 1]), except: ["a"]).map(\.id) == [odd])
+            #expect(try await client.topK("items", 5, nearest: .like("a")).map(\.id) == [odd])
+            #expect(try await client.score("items", [2, 1], ["nope", "a"]) == [nil, 2.5])
+            #expect(try await client.delete("items", ["a", "nope"]) == [true, false])
+            #expect(try await client.collections()[0].itemCount == 1)
+        }
+    }
+
+    @Test func frequencyVerbs() async throws {
+        try await withClient { client in
+            // The worked number of PROTOCOL.md.
+            try await client.create("worked", dimension: 2, alpha: 0.01)
+            try await client.observe("worked", step: 1, ids: ["apple", "pear", "plum"])
+            let again = WriterSequence(writer: "w", number: 1)
+            for _ in 0..<2 { try await client.observe("worked", step: nil, ids: ["apple"], sequence: again) }
+            let (_, logQ) = try await client.pipeline(
+                .observe("worked", step: 4, ids: ["apple", "apple", "fig", "fig"]),
+                .logQ("worked", ids: ["apple", "kiwi"], unit: .p)
+            )
+            #expect(abs(logQ[0].value - -0.405465) < 1e-6 && logQ[0].state == .seen)
+            #expect(abs(logQ[1].value - -2.079442) < 1e-6 && logQ[1].state == .unseen)
+            let frequencies = try await client.frequencies("worked", ids: ["apple", "pear", "kiwi"], batch: 4)
+            #expect(frequencies.map(\.q) == [0.5, 0.125, 0.0625])
+            #expect(frequencies.map(\.expected) == [2, 0.5, 0.25])
+            #expect(frequencies.map(\.gap) == [1.5, nil, nil])
+            #expect(frequencies.map(\.lastStep) == [4, 1, nil])
+            #expect(frequencies.map(\.state) == [.seen, .once, .unseen])
+            try await client.setFrequencies(
+                "worked",
+                step: 9,
+                [FrequencyUpdate("pear", gap: 4, count: 9), FrequencyUpdate("apple", count: 3)]
+            )
+            let after = try await client.frequencies("worked", ids: ["pear", "apple"])
+            #expect(after.map(\.count) == [9, 3])
+            #expect(after.map(\.gap) == [4, 1.5])
+        }
+    }
+
+    @Test func refusalsAreTyped() async throws {
+        func code(_ body: () async throws -> Void) async -> LogQError.Code? {
+            do {
+                try await body()
+                return nil
+            } catch {
+                return (error as? LogQError)?.code
+            }
+        }
+        try await withClient { client in
+            try await client.create("items", dimension: 2, metric: .cosine)
+            #expect(await code { try await client.create("items", dimension: 2) } == .exists)
+            #expect(await code { try await client.create("wide", dimension: 5_000) } == .limit)
+            #expect(await code { try await client.put("nope", "a", [1]) } == .noCollection)
+            #expect(await code { try await client.put("items", "a", [1]) } == .dimension)
+            #expect(await code { try await client.put("items", "a", [.nan, 1]) } == .badVector)
+            #expect(await code { try await client.put("items", "a", [0, 0]) } == .badVector)
+            #expect(await code { try await client.put("items", "", [1, 1]) } == .badID)
+            #expect(await code { try await client.put("items", "a", [1, 1], features: "[]") } == .badRequest)
+            #expect(await code { _ = try await client.get("items", [ItemID]()) } == .badRequest)
+            #expect(await code { _ = try await client.topK("items", 5, nearest: .like("a")) } == .noItem)
+            #expect(await code { _ = try await client.topK("items", 0, nearest: .vector([1, 1])) } == .badRequest)
+            #expect(await code { _ = try await client.help("nonsense") } == .unknownVerb)
+            try await client.put("items", "a", [1, 1])
+        }
+    }
+
+    @Test func manyPutsInOnePipelineAndAMatrixBack() async throws {
+        try await withClient { client in
+            let count = 5_000
+            let dimension = 32
+            try await client.create("items", dimension: dimension)
+            let vectors = (0..<count).map { row in (0..<dimension).map { Float(row) + Float($0) / 64 } }
+            let ids = (0..<count).map { ItemID("item-\($0)") }
+            let puts = await client.start(zip(ids, vectors).map { .put("items", $0, $1) })
+            // Behind the puts on the same connection, so it sees them.
+            let embeddings = try await client.get("items", ids)
+            #expect(embeddings.values == vectors.flatMap { $0 })
+            for result in await puts.results() { try result.get() }
+        }
+    }
+
+    @Test func aKilledDaemonFailsWhatWaits() async throws {
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory)
+        let client = try await LogQClient.connect(host: "127.0.0.1", port: Int(daemon.port))
+        try await client.create("items", dimension: 1)
+        try daemon.kill()
+        let error = await #expect(throws: LogQError.self) { try await client.put("items", "a", [1]) }
+        #expect(error?.code == .connectionLost)
+        #expect(error?.request == "PUT items")
+        let refused = await #expect(throws: LogQError.self) {
+            _ = try await LogQClient.connect(unixSocketPath: daemon.socketPath)
+        }
+        #expect(refused?.code == .connectFailed)
+    }
+}

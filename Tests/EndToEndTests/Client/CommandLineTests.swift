@@ -1,0 +1,138 @@
+import Foundation
+import Testing
+
+/// `logq` as its users run it: a child process, its output, its exit code.
+@Suite struct CommandLineTests {
+    private struct Answer: Equatable {
+        var output: String
+        var error: String
+        var exitCode: Int32
+
+        static func output(_ text: String) -> Answer { Answer(output: text + "\n", error: "", exitCode: 0) }
+    }
+
+    private struct Shell {
+        let address: String
+
+        func callAsFunction(_ arguments: String...) throws -> Answer {
+            var environment = ProcessInfo.processInfo.environment
+            environment["LOGQ_ADDRESS"] = address
+            let child = try ChildProcess(
+                [try DaemonProcess.executable("logq")] + arguments,
+                environment: environment
+            )
+            guard case .exited(let code) = try child.waitForExit(within: 60) else {
+                throw HarnessError("logq was killed by a signal")
+            }
+            return Answer(output: child.output, error: child.errorOutput, exitCode: code)
+        }
+    }
+
+    private func withDaemon(_ body: (Shell, TemporaryDirectory) throws -> Void) throws {
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory)
+        try body(Shell(address: daemon.socketPath), directory)
+        try daemon.stop()
+    }
+
+    @Test func aTour() throws {
+        try withDaemon { (logq, _) throws in
+            #expect(try logq("create", "items", "--dim", "2") == .output("OK"))
+            #expect(try logq("put", "items", "a", "[1, 0.5]", #"{"x": 1}"#) == .output("OK"))
+            #expect(try logq("put", "items", "b c", "0,-1") == .output("OK"))
+            #expect(
+                try logq("get", "items", "a", "b c", "no") == .output("id   vector\na    [1,0.5]\nb c  [0,-1]\nno   -")
+            )
+            #expect(
+                try logq("topk", "items", "2", "[1,1]", "--with", "features")
+                    == .output("   id   score  features\n1  a      1.5  {\"x\":1}\n2  b c     -1  -")
+            )
+            #expect(try logq("--json", "topk", "items", "1", "--like", "a") == .output(#"[{"id":"b c","score":-0.5}]"#))
+            #expect(try logq("score", "items", "[2,0]", "a") == .output("id  score\na       2"))
+            #expect(try logq("scan", "items", "--all", "--limit", "1") == .output("row  id\n  0  a\n  1  b c"))
+            #expect(try logq("fset", "items", "a", #"{"y":[1]}"#) == .output("OK"))
+            #expect(try logq("fget", "items", "a") == .output("id  features\na   {\"y\":[1]}"))
+            #expect(try logq("observe", "items", "1", "a", "b c") == .output("OK"))
+            #expect(try logq("observe", "items", "-", "a", "--seq", "w:1") == .output("OK"))
+            #expect(try logq("freqset", "items", "4", "z", "8", "-") == .output("OK"))
+            #expect(
+                try logq("logq", "items", "a", "z", "--unit", "p")
+                    == .output("id     log p  state\na          0  seen\nz   -2.07944  seen")
+            )
+            #expect(
+                try logq("freq", "items", "b c", "--json")
+                    == .output(
+                        #"[{"id":"b c","q":0.3333333333333333,"p":0.25,"expected":null,"gap":null,"count":1,"#
+                            + #""last":1,"state":"once"}]"#
+                    )
+            )
+            #expect(try logq("del", "items", "a", "no") == .output("id  deleted\na   yes\nno  -"))
+            #expect(try logq("collections").output.hasPrefix("collection  dimension  metric  alpha  items  ids\n"))
+            #expect(try logq("ping").output.hasPrefix("OK "))
+            #expect(try logq("hello").output.contains("protocol         1\n"))
+            #expect(try logq("info", "server", "--json").output.hasPrefix("{\"version\":"))
+            #expect(try logq("help-verb", "ping").output.hasPrefix("PING -- "))
+            #expect(try logq("drop", "items") == .output("OK"))
+        }
+    }
+
+    @Test func exitCodesAndOneLineOfError() throws {
+        try withDaemon { (logq, _) throws in
+            let refused = try logq("get", "nowhere", "a")
+            #expect(refused.exitCode == 1 && refused.output.isEmpty)
+            #expect(refused.error == "logq: GET nowhere: NOCOLLECTION: there is no collection 'nowhere'\n")
+            let usage = try logq("get", "nowhere")
+            #expect(usage.exitCode == 64 && usage.error.split(separator: "\n").count == 1)
+            let unreachable = try logq("ping", "--unix", "/tmp/no/such/socket")
+            #expect(unreachable.exitCode == 69)
+            #expect(unreachable.error == "logq: could not connect to /tmp/no/such/socket: no such file or directory\n")
+            #expect(try logq("load", "items", "/tmp/no/such/file").exitCode == 66)
+            #expect(try logq("--help").exitCode == 0)
+        }
+    }
+
+    private func items(_ range: Range<Int>) -> String {
+        range.map { #"{"id": "item-\#($0)", "vector": [\#($0), 0.5], "features": {"n": \#($0)}}"# + "\n" }.joined()
+    }
+
+    @Test func loadCreatesCountsAndSaysWhereItStopped() throws {
+        try withDaemon { (logq, directory) throws in
+            let path = directory.path + "/items.jsonl"
+            func write(_ text: String) throws { try Data(text.utf8).write(to: URL(fileURLWithPath: path)) }
+            try write(items(0..<5_000))
+            let loaded = try logq("load", "items", path, "--create", "--metric", "cosine")
+            #expect(loaded.exitCode == 0 && loaded.output.hasPrefix("5,000 items acknowledged in "))
+            #expect(try logq("collections", "--json").output.contains(#""dimension":2,"metric":"cosine""#))
+            #expect(try logq("fget", "items", "item-4999") == .output("id         features\nitem-4999  {\"n\":4999}"))
+            #expect(try logq("load", "items", path, "--create", "--metric", "cosine").exitCode == 0)
+            let other = try logq("load", "items", path, "--create", "--metric", "l2")
+            #expect(other.exitCode == 1 && other.error.contains("it is not as --create asks"))
+
+            // A line that is no JSON; nothing behind it is acknowledged as a line to go on from.
+            try write(items(0..<10) + "\n{\"id\": \"x\"}\n" + items(10..<20))
+            let stopped = try logq("load", "items", path)
+            #expect(stopped.exitCode == 65)
+            #expect(
+                stopped.error
+                    == "logq: line 12: got no vector; 10 items are acknowledged, go on with --from-line 12\n"
+            )
+            let resumed = try logq("load", "items", path, "--from-line", "13", "--json")
+            #expect(resumed.output.hasPrefix(#"{"acknowledged":10,"skipped":0,"lines":22,"#))
+
+            // A line that the daemon refuses.
+            try write(items(0..<3) + #"{"id": "wide", "vector": [1, 2, 3]}"# + "\n" + items(3..<5))
+            let refused = try logq("load", "items", path)
+            #expect(refused.exitCode == 1)
+            #expect(refused.error.hasPrefix("logq: line 4: PUT items: DIM: "))
+            #expect(refused.error.hasSuffix("go on with --from-line 4\n"))
+            let skipped = try logq("load", "items", path, "--skip-errors", "--json")
+            #expect(skipped.exitCode == 0)
+            #expect(skipped.output.hasPrefix(#"{"acknowledged":5,"skipped":1,"lines":6,"#))
+            #expect(skipped.error.hasPrefix("logq: line 4: "))
+
+            // What is no fault of a line ends the load all the same.
+            let nowhere = try logq("load", "nowhere", path, "--skip-errors")
+            #expect(nowhere.exitCode == 1 && nowhere.error.contains("line 1: PUT nowhere: NOCOLLECTION"))
+        }
+    }
+}
