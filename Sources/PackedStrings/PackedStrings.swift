@@ -83,21 +83,9 @@ package struct PackedStrings: Sendable, Equatable {
 
     /// Calls `body` with the bytes of string `index`, which are valid only within the call.
     @inlinable
-    package func withString<R, E: Error>(
-        _ index: Int,
-        _ body: (UnsafeRawBufferPointer) throws(E) -> R
-    ) throws(E) -> R {
+    package func withString<R>(_ index: Int, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         let range = range(index)
-        var result: Result<R, E>?
-        bytes.withUnsafeBytes { all in
-            let string = UnsafeRawBufferPointer(rebasing: all[range])
-            do throws(E) {
-                result = .success(try body(string))
-            } catch {
-                result = .failure(error)
-            }
-        }
-        return try result!.get()
+        return try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
     /// Calls `body` once with the bytes of all strings; cut them with `range(_:)`. For loops over thousands of strings.

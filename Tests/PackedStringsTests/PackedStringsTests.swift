@@ -55,6 +55,6 @@ import Testing
     @Test func errorsPassThrough() {
         struct Stop: Error {}
         let packed = PackedStrings(Self.lists[0])
-        #expect(throws: Stop.self) { try packed.withString(1) { _ throws(Stop) in throw Stop() } }
+        #expect(throws: Stop.self) { try packed.withString(1) { _ in throw Stop() } }
     }
 }
