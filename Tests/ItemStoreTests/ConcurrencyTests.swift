@@ -128,4 +128,29 @@ import VectorIndex
         }
         return nil
     }
+
+    /// Readers that overlap must not keep a writer out for ever.
+    @Test func aWriterGetsTheLockThoughItIsNeverFreeOfReaders() throws {
+        let lock = ReadWriteLock()
+        let isOver = Atomic<Bool>(false)
+        let readers = (0..<8).map { _ in
+            Thread {
+                while !isOver.load(ordering: .relaxed) {
+                    lock.withReadLock { _ = usleep(2_000) }
+                }
+            }
+        }
+        for reader in readers { reader.start() }
+        let written = DispatchSemaphore(value: 0)
+        let writer = Thread {
+            for _ in 0..<20 { lock.withWriteLock {} }
+            written.signal()
+        }
+        writer.start()
+        let result = written.wait(timeout: .now() + 10)
+        isOver.store(true, ordering: .relaxed)
+        while !(readers + [writer]).allSatisfy(\.isFinished) { sched_yield() }
+        lock.destroy()
+        #expect(result == .success, "the writer waited for ten seconds")
+    }
 }

@@ -16,7 +16,16 @@ struct ReadWriteLock: @unchecked Sendable {
     init() {
         lock = .allocate(capacity: 1)
         lock.initialize(to: pthread_rwlock_t())
+        #if canImport(Glibc)
+        // Its default lets readers that overlap keep a writer out for ever. Nobody takes a lock twice.
+        var attributes = pthread_rwlockattr_t()
+        pthread_rwlockattr_init(&attributes)
+        pthread_rwlockattr_setkind_np(&attributes, Int32(PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP))
+        defer { pthread_rwlockattr_destroy(&attributes) }
+        let status = pthread_rwlock_init(lock, &attributes)
+        #else
         let status = pthread_rwlock_init(lock, nil)
+        #endif
         precondition(status == 0, "pthread_rwlock_init: \(status)")
     }
 
