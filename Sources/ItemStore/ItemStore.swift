@@ -14,7 +14,7 @@ package final class ItemStore: Sendable {
     private let directory: DataDirectory
     private let environment: Environment
     private let catalogue: Catalogue
-    private let status: StoreStatus
+    let status: StoreStatus
     /// Nil when the store is read-only.
     private let writePath: WritePath?
     private let recovery: RecoveryStatistics

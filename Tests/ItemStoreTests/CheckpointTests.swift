@@ -1,5 +1,6 @@
 /// What a checkpoint pass must not miss: every record that was dirty when it began, and nothing of an earlier one.
 import Foundation
+import LMDB
 import PackedStrings
 import Testing
 
@@ -66,5 +67,73 @@ import Testing
         let answer = wide.embeddings(of: PackedStrings([long, id(1)]), 0..<2)
         #expect(answer.isPresent == [false, true])
         #expect(answer.values == vector.reversed())
+    }
+
+    /// A row is reserved for its id while the write is judged, and a crash must not find that in the tables.
+    @Test func makingRoomInTheJournalCopiesNoReservedRow() throws {
+        var limits = StoreLimits()
+        limits.idleCheckpointMilliseconds = 60_000
+        // Before each group the journal is cut.
+        limits.journalBytesMax = 1
+        let fixture = try StoreFixture(limits: limits)
+        try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1))])
+        try fixture.apply([.put(collection: "c", id: id(1), vector: [1], features: nil)])
+        try fixture.apply([.delete(collection: "c", ids: PackedStrings([id(1)]))])
+        try fixture.apply([.put(collection: "c", id: id(2), vector: [2], features: nil)])
+        fixture.close()
+        let environment = try Environment(
+            directory: fixture.directory.path,
+            options: Environment.Options(mapSize: 1 << 30)
+        )
+        try environment.read { transaction in
+            let key = RowKey(collection: 1, row: 0)
+            try transaction.withValue(of: key, in: try Tables(in: transaction).rows) { value in
+                let record = try RowRecord.decodeFirst(try #require(value), key: key)
+                #expect(record.id.isEmpty, "the row is there under an id that only the journal has")
+            }
+        }
+    }
+
+    /// Nothing may hold a dropped collection, which may be most of the memory.
+    @Test func aDroppedCollectionIsLetGoThoughAPassIsUnderWay() throws {
+        var limits = StoreLimits()
+        limits.checkpointSliceBytes = 1
+        limits.checkpointAtJournalBytes = 1
+        limits.idleCheckpointMilliseconds = 60_000
+        let fixture = try StoreFixture(limits: limits)
+        let configuration = CollectionConfiguration(dimension: 1)
+        try fixture.apply([.create(name: "first", configuration), .create(name: "second", configuration)])
+        try fixture.apply((0..<20_000).map { .put(collection: "first", id: id($0), vector: [1], features: nil) })
+        let passes = fixture.store.statistics().checkpointPassCount
+        weak let dropped = fixture.store.collection(named: "second")
+        #expect(dropped != nil)
+        try fixture.apply([.drop(name: "second")])
+        #expect(fixture.store.statistics().checkpointPassCount == passes, "the pass is through already")
+        #expect(dropped == nil)
+    }
+
+    @Test func collectionNumbersEndWithALimit() throws {
+        let fixture = try StoreFixture()
+        fixture.close()
+        do {
+            let environment = try Environment(
+                directory: fixture.directory.path,
+                options: Environment.Options(mapSize: 1 << 30)
+            )
+            try environment.write { transaction in
+                let tables = try Tables(in: transaction)
+                try tables.putInteger(UInt32.max - 1, for: MetaKey(.nextCollection), transaction)
+            }
+        }
+        try fixture.restart(checkpointing: false)
+        let outcomes = try fixture.apply(
+            ["a", "b"].map { .create(name: $0, CollectionConfiguration(dimension: 1)) }
+        )
+        #expect(outcomes[0] == .done)
+        guard case .failed(let error) = outcomes[1] else {
+            Issue.record("a number was used twice")
+            return
+        }
+        #expect(error.code == .limit)
     }
 }

@@ -43,14 +43,19 @@ final class StoreFixture {
     }
 
     deinit {
-        openStore?.close(checkpointing: false)
+        close()
     }
 
-    /// Closes the store and opens it again, with or without a checkpoint in between.
-    func restart(checkpointing: Bool) throws {
-        store.close(checkpointing: checkpointing)
+    /// Closes the store without a checkpoint, as a crash does, and lets the directory go.
+    func close(checkpointing: Bool = false) {
+        openStore?.close(checkpointing: checkpointing)
         // The directory is let go with the last reference.
         openStore = nil
+    }
+
+    /// Closes the store, if it is open, with or without a checkpoint, and opens it again.
+    func restart(checkpointing: Bool) throws {
+        close(checkpointing: checkpointing)
         openStore = try Self.open(directory, limits)
     }
 

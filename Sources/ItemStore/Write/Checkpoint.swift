@@ -18,6 +18,8 @@ import Darwin
 /// journal up to S, in slices too.
 ///
 /// Records of dropped collections are erased in slices when there is nothing else to do.
+///
+/// A slice runs only between groups: while one is judged, rows are reserved in memory of which the journal knows nothing.
 struct Checkpoint {
     enum Phase {
         case idle
@@ -35,6 +37,7 @@ struct Checkpoint {
     var droppedNumbers: [UInt32]
     /// The last slice failed: try again when some time has passed.
     var isStalled = false
+    var retryTime: UInt64 = 0
 
     init(recovered: RecoveredState) {
         checkpointedGroup = recovered.checkpointedGroup
@@ -64,8 +67,8 @@ struct Checkpoint {
 struct CopyCursor {
     /// S: the groups up to here may be cut when the pass is through.
     let group: UInt64
-    /// Collections still to copy, the next one last.
-    var collections: [Collection]
+    /// Numbers of the collections still to copy, the next one last. One may be dropped before it is copied.
+    var collections: [UInt32]
     var chunk = 0
     var stage = Stage.rows
     /// Within the stage of the chunk: records before this are copied.
@@ -85,20 +88,20 @@ private struct SliceBudget {
 
     init(_ limits: StoreLimits) {
         byteCount = limits.checkpointSliceBytes
-        deadline = Self.now + UInt64(limits.checkpointSliceMilliseconds) * 1_000_000
+        deadline = monotonicNanoseconds() + UInt64(limits.checkpointSliceMilliseconds) * 1_000_000
     }
 
     mutating func spend(_ bytes: Int) {
         byteCount -= bytes
     }
 
-    var isSpent: Bool { byteCount <= 0 || Self.now >= deadline }
+    var isSpent: Bool { byteCount <= 0 || monotonicNanoseconds() >= deadline }
+}
 
-    private static var now: UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-    }
+private func monotonicNanoseconds() -> UInt64 {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
 extension WritePath {
@@ -106,22 +109,23 @@ extension WritePath {
     private static let recordsInEraseSlice = 4096
 
     /// One bounded piece of whatever checkpoint work there is. A failure is logged and tried again later; the journal
-    /// still has everything.
+    /// still has everything. After one that storage can't be trusted beyond, it is all that can be trusted.
     func checkpointSlice(isIdle: Bool) {
-        if checkpoint.isStalled, !isIdle { return }
+        guard status.failure == nil else { return }
+        if checkpoint.isStalled, !isIdle, monotonicNanoseconds() < checkpoint.retryTime { return }
         do throws(StoreError) {
             try advanceCheckpoint(startAt: isIdle ? 1 : limits.checkpointAtJournalBytes)
-            checkpoint.isStalled = false
         } catch {
             if !checkpoint.isStalled {
                 logger.error("a checkpoint slice failed, the journal stays", metadata: ["error": "\(error)"])
             }
             checkpoint.isStalled = true
+            checkpoint.retryTime = monotonicNanoseconds() + UInt64(limits.idleCheckpointMilliseconds) * 1_000_000
         }
         publishStatus()
     }
 
-    /// Before a group: if the journal has reached its bound, writes wait for the checkpoint.
+    /// Before a group is judged: if the journal has reached its bound, writes wait for the checkpoint.
     func makeRoomInJournal() throws(StoreError) {
         while checkpoint.journalByteCount >= limits.journalBytesMax {
             try advanceCheckpoint(startAt: 1)
@@ -131,6 +135,7 @@ extension WritePath {
     /// At the end: copies everything and cuts the whole journal, so that the next start has nothing to replay.
     func finalCheckpoint() {
         do throws(StoreError) {
+            try checkWritable()
             while checkpoint.journalByteCount > 0 {
                 try advanceCheckpoint(startAt: 1)
             }
@@ -155,7 +160,7 @@ extension WritePath {
             switch checkpoint.phase {
             case .idle:
                 if checkpoint.journalByteCount >= journalByteCount {
-                    let collections = Array(catalogue.all.reversed())
+                    let collections = catalogue.all.reversed().map(\.number)
                     checkpoint.phase = .copying(CopyCursor(group: checkpoint.lastGroup, collections: collections))
                 } else if let number = checkpoint.droppedNumbers.last {
                     if try eraseSlice(of: number) { checkpoint.droppedNumbers.removeLast() }
@@ -165,6 +170,7 @@ extension WritePath {
             case .cutting:
                 try cutSlice()
             }
+            checkpoint.isStalled = false
         } catch {
             throw noteFailure(StoreError(error))
         }
@@ -181,17 +187,17 @@ extension WritePath {
             isThrough = try environment.write { transaction in
                 var budget = SliceBudget(limits)
                 while !budget.isSpent {
-                    guard let collection = cursor.collections.last else {
+                    guard let number = cursor.collections.last else {
                         try tables.putInteger(cursor.group, for: MetaKey(.checkpoint), transaction)
                         return true
                     }
-                    let isDropped = catalogue[number: collection.number] == nil
-                    if !isDropped, cursor.chunk < collection.chunks.count {
+                    let collection = catalogue[number: number]
+                    if let collection, cursor.chunk < collection.chunks.count {
                         let chunk = collection.chunks[cursor.chunk]
                         undo.append((chunk, chunk.pointee.dirty.pointee))
                         try copyChunk(of: collection, &cursor, &budget, transaction)
                     } else {
-                        if !isDropped {
+                        if let collection {
                             try copyScalars(of: collection, transaction)
                             copiedScalars.append(collection)
                         }

@@ -16,6 +16,14 @@ package enum Write: Sendable {
     /// A trainer's own estimates: the ids were last seen at `step`. NaN leaves a field as it is.
     case setFrequencies(collection: String, step: Int64?, ids: PackedStrings, gaps: [Double], counts: [Double])
 
+    /// `create` and `drop` have commits of their own.
+    var isJournalled: Bool {
+        switch self {
+        case .create, .drop: false
+        case .put, .delete, .setFeatures, .observe, .setFrequencies: true
+        }
+    }
+
     /// About how much memory the write holds while it waits.
     var byteCount: Int {
         let overhead = 96

@@ -21,6 +21,7 @@ enum TouchStamp {
 /// to settle does so before it encodes anything: all operations of a write are in one group.
 extension WritePath {
     func judge(_ write: Write) throws(StoreError) -> WriteOutcome {
+        if write.isJournalled, encoder.isEmpty { try makeRoomInJournal() }
         switch write {
         case .create(let name, let configuration):
             try create(name, configuration)

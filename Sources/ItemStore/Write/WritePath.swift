@@ -125,7 +125,7 @@ final class WritePath: @unchecked Sendable {
                 outcome = .failed(error)
             }
             let position = openBatches.count - 1
-            pending.append((position, openBatches[position].outcomes.count))
+            if write.isJournalled { pending.append((position, openBatches[position].outcomes.count)) }
             openBatches[position].outcomes.append(outcome)
             if encoder.byteCount >= limits.groupBytesMax { commitGroup() }
         }
@@ -146,7 +146,8 @@ final class WritePath: @unchecked Sendable {
     private func commitGroup() {
         if !encoder.isEmpty {
             do throws(StoreError) {
-                try makeRoomInJournal()
+                // A group before this one may have failed while this one was judged.
+                try checkWritable()
                 try appendToJournal()
                 applyGroup()
             } catch {
@@ -237,7 +238,7 @@ final class WritePath: @unchecked Sendable {
 
     // MARK: - Catalogue
 
-    /// Creates a collection in a commit of its own.
+    /// Creates a collection in a commit of its own. The last number is never used: nothing could come after it.
     func create(_ name: String, _ configuration: CollectionConfiguration) throws(StoreError) {
         settle()
         try checkWritable()
@@ -249,6 +250,7 @@ final class WritePath: @unchecked Sendable {
             throw StoreError(.limit, "got dimension \(configuration.dimension), at most \(limits.dimensionMax)")
         }
         let number = nextCollectionNumber
+        guard number < .max else { throw StoreError(.limit, "all \(number) numbers for collections are used up") }
         do {
             try environment.write { transaction in
                 let record = CatalogueRecord(name: name, configuration: configuration)
