@@ -47,10 +47,15 @@ final class DataDirectory: @unchecked Sendable {
     /// An address space for LMDB that no disk outgrows: it costs nothing but addresses, and a map that is full before
     /// the disk is would be an error that no operator expects.
     var mapSize: Int {
-        let floor = 64 << 30
         var volume = statvfs()
-        guard statvfs(path, &volume) == 0 else { return floor }
-        return max(floor, 2 * Int(volume.f_blocks) * Int(volume.f_frsize)) & ~0xFFFF
+        guard statvfs(path, &volume) == 0 else { return Self.mapSize(blockCount: 0, blockSize: 0) }
+        return Self.mapSize(blockCount: UInt64(volume.f_blocks), blockSize: UInt64(volume.f_frsize))
+    }
+
+    /// Twice the volume, from 64 GiB to 16 TiB: network file systems report sizes that no process can map.
+    static func mapSize(blockCount: UInt64, blockSize: UInt64) -> Int {
+        let (byteCount, isOver) = blockCount.multipliedReportingOverflow(by: blockSize)
+        return max(64 << 30, isOver ? 16 << 40 : Int(min(byteCount, 8 << 40)) * 2) & ~0xFFFF
     }
 
     private static func make(_ path: String) throws(StoreError) {

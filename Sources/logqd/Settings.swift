@@ -85,7 +85,8 @@ struct Settings: ParsableArguments {
         try set(&configuration.waitingQueriesMax, queryQueue, "query-queue", 1...1_000_000)
         try set(&configuration.limits.lineBytesMax, maxLineBytes, "max-line-bytes", 64...(1 << 30))
         try set(&configuration.limits.idsMax, maxIds, "max-ids", 1...(1 << 24))
-        try set(&configuration.limits.kMax, maxK, "max-k", 1...(1 << 24))
+        // The features of so many rows, at most 3,900 bytes each, fit an answer's 2 GiB.
+        try set(&configuration.limits.kMax, maxK, "max-k", 1...(1 << 19))
         try set(&configuration.limits.replyBytesMax, maxReplyBytes, "max-reply-bytes", 1_024...(1 << 30))
         try set(&configuration.limits.dimensionMax, maxDimension, "max-dimension", 1...32_768)
         return configuration

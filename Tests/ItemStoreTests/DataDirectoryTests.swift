@@ -175,6 +175,14 @@ import Testing
 
     // MARK: - Bounds
 
+    /// Some network file systems report petabytes, or as many blocks as a number holds.
+    @Test func theMapFitsAnAddressSpace() {
+        #expect(DataDirectory.mapSize(blockCount: 0, blockSize: 4_096) == 64 << 30)
+        #expect(DataDirectory.mapSize(blockCount: 1 << 28, blockSize: 4_096) == 2 << 40)
+        #expect(DataDirectory.mapSize(blockCount: 1 << 40, blockSize: 4_096) == 16 << 40)
+        #expect(DataDirectory.mapSize(blockCount: .max, blockSize: 1 << 20) == 16 << 40)
+    }
+
     @Test func aFullQueueIsBusyAndAClosedStoreIsDraining() throws {
         var limits = StoreLimits()
         limits.writeQueueBytesMax = 200

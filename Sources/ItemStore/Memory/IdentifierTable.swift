@@ -108,7 +108,7 @@ final class IdentifierTable: @unchecked Sendable {
         @inline(__always)
         func firstMatch<R>(_ tag: UInt32, _ body: (UInt32) -> R?) -> R? {
             var index = Int(tag) & (capacity - 1)
-            // Ends at an empty entry: at most seven in eight are used.
+            // Ends at an empty entry: at most three in four are used.
             while entries[index] != 0 {
                 let entry = entries[index]
                 if UInt32(truncatingIfNeeded: entry >> 32) == tag,

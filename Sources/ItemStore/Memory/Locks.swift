@@ -80,12 +80,8 @@ final class Monitor: @unchecked Sendable {
         return try body()
     }
 
-    /// Waits, with the lock held by the caller, until somebody signals. May wake early: check in a loop.
-    func wait() {
-        pthread_cond_wait(condition, mutex)
-    }
-
-    /// As `wait()`, but no longer than `milliseconds`. False when the time ran out.
+    /// Waits, with the lock held by the caller, until somebody signals, no longer than `milliseconds`. May wake early:
+    /// check in a loop. False when the time ran out.
     func wait(milliseconds: Int) -> Bool {
         var deadline = timespec()
         clock_gettime(CLOCK_REALTIME, &deadline)

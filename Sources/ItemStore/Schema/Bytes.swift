@@ -10,7 +10,6 @@ struct ByteReader {
     }
 
     var isAtEnd: Bool { rest.isEmpty }
-    var remainingByteCount: Int { rest.count }
 
     @inline(__always)
     mutating func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) -> T? {
