@@ -248,7 +248,13 @@ import Testing
         let again = try fixture.apply([
             put(7), .delete(collection: "c", ids: PackedStrings([Array("8".utf8)])), put(9), put(1_024), put(1_025),
         ])
-        #expect(again == [.done, .deleted([true]), .done, .done, .failed(error)])
+        #expect(again.dropLast() == [.done, .deleted([true]), .done, .done])
+        // How much the id table takes is a little different from run to run.
+        guard case .failed(let error) = again.last else {
+            Issue.record("the write was taken")
+            return
+        }
+        #expect(error.code == .full)
     }
 
     /// Also when the process ended right after the commit of the drop, of which nothing but the missing catalogue

@@ -67,8 +67,9 @@ struct Checkpoint {
 struct CopyCursor {
     /// S: the groups up to here may be cut when the pass is through.
     let group: UInt64
-    /// Numbers of the collections still to copy, the next one last. One may be dropped before it is copied.
-    var collections: [UInt32]
+    /// The collections still to copy, the next one last: by number, for one may be dropped before it is copied, and with
+    /// the chunks that it had at S, for a pass must not run after a collection that grows as fast as it is copied.
+    var collections: [(number: UInt32, chunkCount: Int)]
     var chunk = 0
     var stage = Stage.rows
     /// Within the stage of the chunk: records before this are copied.
@@ -160,7 +161,7 @@ extension WritePath {
             switch checkpoint.phase {
             case .idle:
                 if checkpoint.journalByteCount >= journalByteCount {
-                    let collections = catalogue.all.reversed().map(\.number)
+                    let collections = catalogue.all.reversed().map { ($0.number, $0.chunks.count) }
                     checkpoint.phase = .copying(CopyCursor(group: checkpoint.lastGroup, collections: collections))
                 } else if let number = checkpoint.droppedNumbers.last {
                     if try eraseSlice(of: number) { checkpoint.droppedNumbers.removeLast() }
@@ -187,12 +188,12 @@ extension WritePath {
             isThrough = try environment.write { transaction in
                 var budget = SliceBudget(limits)
                 while !budget.isSpent {
-                    guard let number = cursor.collections.last else {
+                    guard let (number, chunkCount) = cursor.collections.last else {
                         try tables.putInteger(cursor.group, for: MetaKey(.checkpoint), transaction)
                         return true
                     }
                     let collection = catalogue[number: number]
-                    if let collection, cursor.chunk < collection.chunks.count {
+                    if let collection, cursor.chunk < chunkCount {
                         let chunk = collection.chunks[cursor.chunk]
                         undo.append((chunk, chunk.pointee.dirty.pointee))
                         try copyChunk(of: collection, &cursor, &budget, transaction)
