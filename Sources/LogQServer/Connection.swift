@@ -102,7 +102,7 @@ final class Connection: ChannelDuplexHandler {
         guard discarding == nil else { return discard(bytes.readableBytes) }
         guard state.ending == nil else { return }
         framer.append(bytes)
-        takeRequests()
+        pump(endsBurst: false)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -163,18 +163,21 @@ final class Connection: ChannelDuplexHandler {
 
     // MARK: - Bursts
 
-    /// Takes what may be taken, lets leave what may leave. Safe to call at any time on the event loop.
-    func pump() {
+    /// Takes what may be taken and, at the end of a burst, lets leave what may leave. Safe to call at any time on the
+    /// event loop: a flush in the middle may set off a call, which then waits for its turn.
+    func pump(endsBurst: Bool = true) {
         guard !isPumping else {
             pumpsAgain = true
             return
         }
         isPumping = true
-        repeat {
+        takeRequests()
+        if endsBurst { endBurst() }
+        while pumpsAgain {
             pumpsAgain = false
             takeRequests()
             endBurst()
-        } while pumpsAgain
+        }
         isPumping = false
     }
 

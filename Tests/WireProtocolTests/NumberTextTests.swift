@@ -153,6 +153,12 @@ struct NumberTextTests {
             check("\(digits / 1_000)e\(Int.random(in: -345...310, using: &random))")
             check("\(Double(bitPattern: UInt64.random(in: 0..<0x7FF0_0000_0000_0000, using: &random)))")
             check("0.\(digits)")
+            // Exactly in the middle between two float64 numbers, and just off it.
+            let wide = UInt64.random(in: (1 << 60)..<(1 << 63), using: &random) & ~0x7FF | 0x200
+            for tie in [wide, wide - 1, wide + 1] {
+                check("\(tie)")
+                check("\(tie / 10)\(tie % 10)0e-1")
+            }
             check("\(digits)\(digits).\(digits)")
         }
     }

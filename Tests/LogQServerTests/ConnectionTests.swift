@@ -1,0 +1,67 @@
+import Foundation
+import ItemStore
+import Logging
+import NIOCore
+import NIOEmbedded
+import Testing
+
+@testable import LogQServer
+
+/// The handler in a pipeline of its own, for what a real socket does too rarely to be tested.
+@Suite(.timeLimit(.minutes(2)))
+struct ConnectionTests {
+    /// Says after every flush that writability changed, as a socket does that took all at once.
+    private final class Notifier: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+
+        func flush(context: ChannelHandlerContext) {
+            context.flush()
+            context.fireChannelWritabilityChanged()
+        }
+    }
+
+    private func withConnection(_ body: (NIOAsyncTestingChannel) async throws -> Void) async throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "logqd-test-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: directory) }
+        let store = try ItemStore.open(StoreConfiguration(directory: directory.path), logger: Logger(label: "test"))
+        let pool = QueryPool(threadCount: 1, waitingMax: 100)
+        let services = Services(store: store, pool: pool, configuration: ServerConfiguration())
+        let channel = NIOAsyncTestingChannel()
+        try await channel.testingEventLoop.executeInContext {
+            try channel.pipeline.syncOperations.addHandlers([Notifier(), Connection(services: services)])
+        }
+        try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).get()
+        try await body(channel)
+        _ = try await channel.finish(acceptAlreadyClosed: true)
+        pool.close()
+        store.close()
+    }
+
+    /// Sends a burst and collects what comes back until it has as many lines.
+    private func ask(_ channel: NIOAsyncTestingChannel, _ burst: String, lineCount: Int) async throws -> [Substring] {
+        try await channel.writeInbound(ByteBuffer(string: burst))
+        var text = ""
+        while text.utf8.count(where: { $0 == 0x0A }) < lineCount {
+            text += String(buffer: try await channel.waitForOutboundWrite(as: ByteBuffer.self))
+        }
+        return text.split(separator: "\n")
+    }
+
+    /// A long answer is flushed while its request is being taken; what that flush sets off must not take it again.
+    @Test func aFlushInTheMiddleTakesNoRequestTwice() async throws {
+        try await withConnection { channel in
+            let json = "{\"a\":\"" + String(repeating: "x", count: 3_000) + "\"}"
+            let ids = (0..<300).map { "i\($0)" }
+            #expect(try await ask(channel, "CREATE c dim=1\n", lineCount: 1) == ["OK 0"])
+            let stored = try await ask(channel, ids.map { "FSET c \($0) \(json)\n" }.joined(), lineCount: 300)
+            #expect(stored.allSatisfy { $0 == "OK 0" })
+            // The read is held until the write is done, and its answer is longer than what is flushed at once.
+            let burst = "PUT c i0 [1]\nFGET c \(ids.joined(separator: " "))\nPING\nGET c i0\n"
+            let lines = try await ask(channel, burst, lineCount: 305)
+            #expect(lines.count == 305)
+            #expect(lines.prefix(2) == ["OK 0", "OK 300"])
+            #expect(lines.suffix(3) == ["OK 0", "OK 1", "i0 [1]"])
+            #expect(Set(lines[2..<302]).count == 300)
+        }
+    }
+}
