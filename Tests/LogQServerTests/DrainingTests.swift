@@ -23,6 +23,31 @@ extension ServerSuite {
             }
         }
 
+        /// What the system has received counts as arrived, also while the server does not read: here a write waits for
+        /// searches, and everything behind it waits in the socket.
+        @Test func answersWhatItHasNotReadYet() async throws {
+            try await withServer { server in
+                let client = try server.connect()
+                let other = try server.connect()
+                #expect(try client.ask("CREATE c dim=64") == ["OK 0"])
+                let vector = "[" + Array(repeating: "0.5", count: 64).joined(separator: ",") + "]"
+                try client.send((0..<2_000).map { "PUT c i\($0) \(vector)\n" }.joined())
+                for _ in 0..<2_000 { #expect(try client.readReply() == ["OK 0"]) }
+                let searchCount = 250
+                try client.send(String(repeating: "TOPK c 1 \(vector)\n", count: searchCount) + "PUT c a \(vector)\n")
+                var isUnderWay = false
+                for _ in 0..<2_000 where !isUnderWay {
+                    let info = try other.ask("INFO server")
+                    isUnderWay = info.contains { $0.hasPrefix("waiting-queries 1") && $0.utf8.count > 18 }
+                }
+                try client.send(String(repeating: "PING\n", count: 2_000))
+                try await server.server.stop()
+                for _ in 0..<searchCount { #expect(try client.readReply() == ["OK 1", "i0 16"]) }
+                for _ in 0..<2_001 { #expect(try client.readReply() == ["OK 0"]) }
+                #expect(try client.readReply() == nil)
+            }
+        }
+
         @Test func refusesALineThatIsCompletedLater() async throws {
             try await withServer { server in
                 let client = try server.connect()

@@ -152,6 +152,27 @@ struct RequestParserTests {
         #expect { try parse(line) } throws: { ($0 as? WireError)?.message == message }
     }
 
+    /// Words are scanned eight bytes at a time: no place hides a control byte or a space, and none makes up one.
+    @Test func seesControlBytesAnywhereInALongWord() {
+        for length in 1...20 {
+            for place in 0..<length {
+                for byte in UInt8.min...UInt8.max {
+                    var word = [UInt8](repeating: UInt8(ascii: "x"), count: length)
+                    word[place] = byte
+                    let found = word.withBytes { bytes -> Int? in
+                        var reader = WordReader(bytes)
+                        return (try? reader.next())?.count
+                    }
+                    switch byte {
+                    case 0..<0x20, 0x7F: #expect(found == nil)
+                    case 0x20: #expect(found == (place == 0 ? nil : place))
+                    default: #expect(found == length)
+                    }
+                }
+            }
+        }
+    }
+
     @Test func usageComesFromTheSyntax() {
         let usages = TestVerbs.syntaxes.map(\.usage)
         #expect(usages.contains("CREATE c dim=n [metric=dot|l2] [alpha=x]"))
