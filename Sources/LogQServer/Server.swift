@@ -72,7 +72,7 @@ package final class Server: Service {
                 let bootstrap = bootstrap(group, services, registry)
                     .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                     .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                listeners.append(try await bootstrap.bind(host: tcp.host, port: tcp.port).get())
+                listeners.append(try await bind(tcp, bootstrap))
             }
         } catch {
             for listener in listeners { try? await listener.close() }
@@ -178,6 +178,21 @@ package final class Server: Service {
         try channel.pipeline.syncOperations.addHandler(Connection(services: services, refusal: refusal))
     }
 
+    private func bind(_ tcp: (host: String, port: Int), _ bootstrap: ServerBootstrap) async throws -> any Channel {
+        do {
+            return try await bootstrap.bind(host: tcp.host, port: tcp.port).get()
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw SocketInUse(address: "\(tcp.host):\(tcp.port)")
+        } catch let error as IOError {
+            throw ListenFailure(
+                address: "\(tcp.host):\(tcp.port)",
+                reason: String(cString: strerror(error.errnoCode))
+            )
+        } catch {
+            throw ListenFailure(address: "\(tcp.host):\(tcp.port)", reason: "\(error)")
+        }
+    }
+
     /// Binds a Unix socket. A file that a dead daemon left is replaced; one on which somebody answers is not.
     private func bind(
         path: String,
@@ -187,17 +202,30 @@ package final class Server: Service {
     ) async throws -> any Channel {
         if let other = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() {
             try? await other.close()
-            throw SocketInUse(path: path)
+            throw SocketInUse(address: path)
         }
-        let listener = try await bootstrap(group, services, registry)
-            .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+        let listener: any Channel
+        do {
+            listener = try await bootstrap(group, services, registry)
+                .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+        } catch {
+            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+            throw ListenFailure(address: path, reason: reason)
+        }
         listener.closeFuture.whenComplete { _ in _ = unlink(path) }
         return listener
     }
 }
 
-/// Another process listens on the Unix socket.
+/// Another process listens there.
 package struct SocketInUse: Error, CustomStringConvertible {
-    package let path: String
-    package var description: String { "another process listens on \(path)" }
+    package let address: String
+    package var description: String { "another process listens on \(address)" }
+}
+
+/// The system does not let us listen there.
+package struct ListenFailure: Error, CustomStringConvertible {
+    package let address: String
+    package let reason: String
+    package var description: String { "could not listen on \(address): \(reason)" }
 }
