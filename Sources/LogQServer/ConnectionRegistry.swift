@@ -6,6 +6,8 @@ import NIOCore
 final class ConnectionRegistry: Sendable {
     private struct Contents {
         var channels: [ObjectIdentifier: any Channel] = [:]
+        /// Those among them that are only there to be told that they are too many. They take no place.
+        var refused: Set<ObjectIdentifier> = []
         var isDraining = false
     }
 
@@ -26,13 +28,18 @@ final class ConnectionRegistry: Sendable {
     func add(_ channel: any Channel) -> Admission {
         contents.withLockedValue { contents in
             guard !contents.isDraining else { return .draining }
+            let isFull = contents.channels.count - contents.refused.count >= connectionsMax
             contents.channels[ObjectIdentifier(channel)] = channel
-            return contents.channels.count > connectionsMax ? .full : .admitted
+            if isFull { contents.refused.insert(ObjectIdentifier(channel)) }
+            return isFull ? .full : .admitted
         }
     }
 
     func remove(_ channel: any Channel) {
-        contents.withLockedValue { _ = $0.channels.removeValue(forKey: ObjectIdentifier(channel)) }
+        contents.withLockedValue { contents in
+            contents.channels[ObjectIdentifier(channel)] = nil
+            contents.refused.remove(ObjectIdentifier(channel))
+        }
     }
 
     var count: Int { contents.withLockedValue { $0.channels.count } }

@@ -138,6 +138,28 @@ extension ServerSuite {
             }
         }
 
+        /// Clients that were refused and stay a while must not keep out one for whom there is a place.
+        @Test func aRefusedConnectionTakesNoPlace() async throws {
+            try await withServer { server, _ in
+                server.connectionsMax = 2
+            } _: { server in
+                let first = try server.connect()
+                var second: TestClient? = try server.connect()
+                for client in [first, second] { #expect(try client?.ask("PING") == ["OK 0"]) }
+                let refused = try (0..<3).map { _ in try server.connect() }
+                for client in refused { #expect(try client.readLine()?.hasPrefix("ERR LIMIT ") == true) }
+                second = nil
+                var connections = ""
+                for _ in 0..<1_000 where connections != "connections 4" {
+                    connections = try first.ask("INFO server").first { $0.hasPrefix("connections ") } ?? ""
+                    if connections != "connections 4" { try await Task.sleep(for: .milliseconds(1)) }
+                }
+                #expect(connections == "connections 4")
+                #expect(try server.connect().ask("PING") == ["OK 0"])
+                #expect(refused.count == 3)
+            }
+        }
+
         @Test func longLookupsAreAnsweredInSlices() async throws {
             try await withServer { server in
                 let client = try server.connect()
