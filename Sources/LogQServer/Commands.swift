@@ -61,8 +61,10 @@ extension Commands {
     static func features(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
         let collection = try services.collection(named: request.collection)
         let ids = request.ids
-        let keys = request.strings(.fields)
-        return Lookup(rowCount: ids.count, rowsPerSlice: rowsPerSlice(rowBytes: 512)) {
+        let keys = request.strings(.fields).map(JSONKeys.init)
+        // Selecting looks at every byte of an object.
+        let rowBytes = keys == nil ? 512 : Limits.jsonBytesMax
+        return Lookup(rowCount: ids.count, rowsPerSlice: rowsPerSlice(rowBytes: rowBytes)) {
             var column = collection.features(of: ids, $0)
             if let keys { column.json = select(keys, from: column) }
             return RowBlock(
@@ -75,7 +77,7 @@ extension Commands {
         }
     }
 
-    private static func select(_ keys: PackedStrings, from column: Collection.FeatureColumn) -> PackedStrings {
+    private static func select(_ keys: JSONKeys, from column: Collection.FeatureColumn) -> PackedStrings {
         var selected = PackedStrings()
         for index in 0..<column.json.count {
             if column.isPresent[index] {

@@ -26,7 +26,7 @@ package enum JSONText {
     /// Appends to `selected` the object with only those top-level members of `object` (minified, as stored) whose keys
     /// are among `keys`, in the object's own order.
     package static func select(
-        _ keys: PackedStrings,
+        _ keys: JSONKeys,
         from object: UnsafeRawBufferPointer,
         into selected: inout PackedStrings
     ) {
@@ -51,21 +51,11 @@ package enum JSONText {
         selected.finishString()
     }
 
-    private static func contains(
-        _ keys: PackedStrings,
-        _ key: UnsafeRawBufferPointer,
-        _ scratch: inout [UInt8]
-    ) -> Bool {
-        func isAmong(_ bytes: UnsafeRawBufferPointer) -> Bool {
-            for index in 0..<keys.count {
-                if keys.withString(index, { $0.elementsEqual(bytes) }) { return true }
-            }
-            return false
-        }
-        guard key.contains(UInt8(ascii: "\\")) else { return isAmong(key) }
+    private static func contains(_ keys: JSONKeys, _ key: UnsafeRawBufferPointer, _ scratch: inout [UInt8]) -> Bool {
+        guard key.contains(UInt8(ascii: "\\")) else { return keys.contains(key) }
         scratch.removeAll(keepingCapacity: true)
         JSONMinifier.unescape(key, into: &scratch)
-        return scratch.withUnsafeBytes(isAmong)
+        return scratch.withUnsafeBytes(keys.contains)
     }
 
     /// The index behind the string that begins at `start`.

@@ -22,6 +22,8 @@ package struct Limits: Sendable, Equatable {
     package static let jsonBytesMax = 3_900
     /// The deepest nesting of arrays and objects in features.
     package static let jsonDepthMax = 64
+    /// The most keys of `fields=`: more than any object has.
+    package static let keysMax = 1_024
     package static let collectionsMax = 1_024
     package static let scanRowsDefault = 1_000
     package static let scanRowsMax = 16_384

@@ -80,6 +80,9 @@ struct OptionParser {
     private func keys(_ value: UnsafeRawBufferPointer) throws(WireError) -> PackedStrings {
         var keys = PackedStrings()
         for part in parts(value) {
+            guard keys.count < Limits.keysMax else {
+                throw WireError(.limit, "got more than \(Limits.keysMax) keys in \(name)=, expected at most that")
+            }
             guard !part.isEmpty else {
                 throw WireError(.badRequest, "got an empty key in \(name)=, expected \(option.placeholder)")
             }
