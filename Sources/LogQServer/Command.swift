@@ -52,7 +52,7 @@ struct Lookup {
 
 /// A query for the pool.
 struct Search: Sendable {
-    /// About how long its answer gets.
+    /// How long its answer gets at most.
     let answerByteCount: Int
     let run: @Sendable () -> Reply
 }

@@ -121,16 +121,18 @@ extension Commands {
         }
         let dimension = collection.configuration.dimension
         let columns = topKColumns(request.choices(.with))
+        // At most, for it bounds what waits for a slow reader: a byte of an id may take three, a number seventeen.
         let rowBytes =
-            64 + (columns.contains(.vector) ? vectorBytes(dimension: dimension) : 0)
-            + (columns.contains(.logQ) ? 24 : 0) + (columns.contains(.features) ? 256 : 0)
+            Limits.idBytesMax * 3 + 64 + (columns.contains(.vector) ? dimension * 17 : 0)
+            + (columns.contains(.features) ? Limits.jsonBytesMax : 0)
         let query = TopKQuery(
             vector: try queryVector(vector ?? [], for: collection),
             k: request.k,
             except: except,
             columns: columns
         )
-        return Search(answerByteCount: min(request.k, collection.itemCount) * rowBytes) {
+        let answerByteCount = min(min(request.k, collection.itemCount) * rowBytes, services.limits.replyBytesMax)
+        return Search(answerByteCount: answerByteCount) {
             .rows(rows(of: collection.topK(query), columns, dimension: dimension))
         }
     }
