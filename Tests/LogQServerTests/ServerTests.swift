@@ -79,27 +79,27 @@ extension ServerSuite {
                 let client = try server.connect()
                 let bytes = Array((Self.burst + Self.burst).utf8)
                 for start in stride(from: 0, to: bytes.count, by: pieceBytes) {
-                    try client.send(Array(bytes[start..<min(start + pieceBytes, bytes.count)]))
+                    try await client.send(Array(bytes[start..<min(start + pieceBytes, bytes.count)]))
                 }
                 client.shutDownSending()
-                #expect(try client.readToEnd() == Self.replies + Self.replies)
+                #expect(try await client.readToEnd() == Self.replies + Self.replies)
             }
         }
 
         @Test func aHalfLineIsNoRequest() async throws {
             try await withServer { server in
                 let client = try server.connect()
-                try client.send("PING\nPING")
+                try await client.send("PING\nPING")
                 client.shutDownSending()
-                #expect(try client.readToEnd() == "OK 0\n")
+                #expect(try await client.readToEnd() == "OK 0\n")
             }
         }
 
         @Test func quitEndsTheConversation() async throws {
             try await withServer { server in
                 let client = try server.connect()
-                try client.send("CREATE c dim=1\nQUIT\nPING\nPING\n")
-                #expect(try client.readToEnd() == "OK 0\nOK 0\n")
+                try await client.send("CREATE c dim=1\nQUIT\nPING\nPING\n")
+                #expect(try await client.readToEnd() == "OK 0\nOK 0\n")
             }
         }
 
@@ -113,8 +113,8 @@ extension ServerSuite {
                 server.limits.lineBytesMax = 1_000
             } _: { server in
                 let client = try server.connect()
-                try client.send(text)
-                let answer = try client.readToEnd()
+                try await client.send(text)
+                let answer = try await client.readToEnd()
                 #expect(answer.hasPrefix(expected))
                 #expect(answer.split(separator: "\n").count == expected.split(separator: "\n").count)
             }
@@ -125,13 +125,13 @@ extension ServerSuite {
                 server.connectionsMax = 2
             } _: { server in
                 var clients = [try server.connect(), try server.connect()]
-                for client in clients { #expect(try client.ask("PING") == ["OK 0"]) }
-                #expect(try server.connect().readToEnd().hasPrefix("ERR LIMIT "))
+                for client in clients { #expect(try await client.ask("PING") == ["OK 0"]) }
+                #expect(try await server.connect().readToEnd().hasPrefix("ERR LIMIT "))
                 clients.removeLast()
                 // The server notices the end of a connection soon, not at once.
                 var reply: [String]?
                 for _ in 0..<1_000 where reply != ["OK 0"] {
-                    reply = try? server.connect().ask("PING")
+                    reply = try? await server.connect().ask("PING")
                     if reply != ["OK 0"] { try await Task.sleep(for: .milliseconds(5)) }
                 }
                 #expect(reply == ["OK 0"])
@@ -163,15 +163,15 @@ extension ServerSuite {
         @Test func longLookupsAreAnsweredInSlices() async throws {
             try await withServer { server in
                 let client = try server.connect()
-                #expect(try client.ask("CREATE c dim=3") == ["OK 0"])
+                #expect(try await client.ask("CREATE c dim=3") == ["OK 0"])
                 let ids = (0..<16_384).map { "id\($0)" }
-                try client.send(ids.map { "PUT c \($0) [1,2,\($0.dropFirst(2))]\n" }.joined())
-                for _ in ids { #expect(try client.readReply() == ["OK 0"]) }
-                try client.send("GET c \(ids.joined(separator: " "))\nPING\n")
-                let reply = try #require(try client.readReply())
+                try await client.send(ids.map { "PUT c \($0) [1,2,\($0.dropFirst(2))]\n" }.joined())
+                for _ in ids { #expect(try await client.readReply() == ["OK 0"]) }
+                try await client.send("GET c \(ids.joined(separator: " "))\nPING\n")
+                let reply = try #require(try await client.readReply())
                 #expect(reply.count == 1 + ids.count)
                 #expect(reply.dropFirst().elementsEqual(ids.map { "\($0) [1,2,\($0.dropFirst(2))]" }))
-                #expect(try client.readReply() == ["OK 0"])
+                #expect(try await client.readReply() == ["OK 0"])
             }
         }
 
@@ -180,13 +180,13 @@ extension ServerSuite {
                 server.limits.replyBytesMax = 20_000
             } _: { server in
                 let client = try server.connect()
-                #expect(try client.ask("CREATE c dim=1") == ["OK 0"])
+                #expect(try await client.ask("CREATE c dim=1") == ["OK 0"])
                 for count in [100, 3_000, 16_000] {
                     let ids = (0..<count).map { "x\($0)" }.joined(separator: " ")
-                    let reply = try client.ask("GET c \(ids)")
+                    let reply = try await client.ask("GET c \(ids)")
                     #expect(count == 100 ? reply.count == 101 : reply[0].hasPrefix("ERR LIMIT "))
                 }
-                #expect(try client.ask("PING") == ["OK 0"])
+                #expect(try await client.ask("PING") == ["OK 0"])
             }
         }
 
@@ -194,7 +194,7 @@ extension ServerSuite {
         @Test func stopsReadingFromAClientThatDoesNotRead() async throws {
             try await withServer { server in
                 let client = try server.connect()
-                #expect(try client.ask("CREATE c dim=1") == ["OK 0"])
+                #expect(try await client.ask("CREATE c dim=1") == ["OK 0"])
                 let ids = (0..<1_000).map { "some-quite-long-id-\($0)" }
                 let request = Array("GET c \(ids.joined(separator: " "))\n".utf8)
                 var sentCount = 0
@@ -209,7 +209,7 @@ extension ServerSuite {
                 }
                 #expect(sentCount < 50_000_000)
                 client.shutDownSending()
-                let lines = try client.readToEnd().split(separator: "\n")
+                let lines = try await client.readToEnd().split(separator: "\n")
                 let requestCount = sentCount / request.count
                 #expect(lines.count == requestCount * 1_001)
                 #expect(lines.count { $0 == "OK 1000" } == requestCount)
@@ -221,18 +221,18 @@ extension ServerSuite {
                 server.waitingQueriesMax = 1
             } _: { server in
                 let client = try server.connect()
-                #expect(try client.ask("CREATE c dim=64") == ["OK 0"])
+                #expect(try await client.ask("CREATE c dim=64") == ["OK 0"])
                 let vector = "[" + Array(repeating: "0.5", count: 64).joined(separator: ",") + "]"
-                try client.send((0..<2_000).map { "PUT c i\($0) \(vector)\n" }.joined())
-                for _ in 0..<2_000 { #expect(try client.readReply() == ["OK 0"]) }
-                try client.send(String(repeating: "TOPK c 1 \(vector)\n", count: 300) + "PING\n")
+                try await client.send((0..<2_000).map { "PUT c i\($0) \(vector)\n" }.joined())
+                for _ in 0..<2_000 { #expect(try await client.readReply() == ["OK 0"]) }
+                try await client.send(String(repeating: "TOPK c 1 \(vector)\n", count: 300) + "PING\n")
                 var codes: [String: Int] = [:]
                 for _ in 0..<300 {
-                    let reply = try #require(try client.readReply())
+                    let reply = try #require(try await client.readReply())
                     codes[String(reply[0].prefix(8)), default: 0] += 1
                     if reply[0] == "OK 1" { #expect(reply[1] == "i0 16") }
                 }
-                #expect(try client.readReply() == ["OK 0"])
+                #expect(try await client.readReply() == ["OK 0"])
                 #expect(codes.keys.sorted() == ["ERR BUSY", "OK 1"])
             }
         }
@@ -242,10 +242,10 @@ extension ServerSuite {
                 store.limits.writeQueueBytesMax = 1_024
             } _: { server in
                 let client = try server.connect()
-                #expect(try client.ask("CREATE c dim=1000") == ["OK 0"])
+                #expect(try await client.ask("CREATE c dim=1000") == ["OK 0"])
                 let vector = "[" + Array(repeating: "0.5", count: 1_000).joined(separator: ",") + "]"
-                #expect(try client.ask("PUT c a \(vector)")[0].hasPrefix("ERR BUSY "))
-                #expect(try client.ask("GET c a") == ["OK 1", "a -"])
+                #expect(try await client.ask("PUT c a \(vector)")[0].hasPrefix("ERR BUSY "))
+                #expect(try await client.ask("GET c a") == ["OK 1", "a -"])
             }
         }
 
@@ -256,49 +256,51 @@ extension ServerSuite {
                 $1.directory = directory.path
             } _: { server in
                 let client = try server.connect()
-                #expect(try client.ask("CREATE c dim=1") == ["OK 0"])
-                #expect(try client.ask("PUT c a [1]") == ["OK 0"])
+                #expect(try await client.ask("CREATE c dim=1") == ["OK 0"])
+                #expect(try await client.ask("PUT c a [1]") == ["OK 0"])
             }
             try await withServer { _, store in
                 store.directory = directory.path
                 store.isReadOnly = true
             } _: { server in
                 let client = try server.connect()
-                #expect(try client.ask("GET c a") == ["OK 1", "a [1]"])
-                #expect(try client.ask("PUT c a [2]")[0].hasPrefix("ERR READONLY "))
-                #expect(try client.ask("GET c a") == ["OK 1", "a [1]"])
+                #expect(try await client.ask("GET c a") == ["OK 1", "a [1]"])
+                #expect(try await client.ask("PUT c a [2]")[0].hasPrefix("ERR READONLY "))
+                #expect(try await client.ask("GET c a") == ["OK 1", "a [1]"])
             }
         }
 
         @Test func helloChoosesHowVectorsAreWritten() async throws {
             try await withServer { server in
                 let client = try server.connect()
-                try client.send(
+                try await client.send(
                     "CREATE c dim=1\nPUT c a [0.1]\nTOPK c 1 with=vector [1]\nHELLO 1 vectors=f32\nGET c a\n"
                 )
-                #expect(try client.readReply() == ["OK 0"])
-                #expect(try client.readReply() == ["OK 0"])
-                #expect(try client.readReply() == ["OK 1", "a 0.10000000149011612 [0.1]"])
-                #expect(try client.readReply()?.contains("vectors f32") == true)
-                #expect(try client.readReply() == ["OK 1", "a f32:zczMPQ=="])
-                #expect(try client.ask("HELLO 1").contains("vectors text"))
-                #expect(try client.ask("GET c a") == ["OK 1", "a [0.1]"])
+                #expect(try await client.readReply() == ["OK 0"])
+                #expect(try await client.readReply() == ["OK 0"])
+                #expect(try await client.readReply() == ["OK 1", "a 0.10000000149011612 [0.1]"])
+                #expect(try await client.readReply()?.contains("vectors f32") == true)
+                #expect(try await client.readReply() == ["OK 1", "a f32:zczMPQ=="])
+                #expect(try await client.ask("HELLO 1").contains("vectors text"))
+                #expect(try await client.ask("GET c a") == ["OK 1", "a [0.1]"])
             }
         }
 
         @Test func infoCounts() async throws {
             try await withServer { server in
                 let client = try server.connect()
-                for _ in 0..<10 { #expect(try client.ask("PING") == ["OK 0"]) }
-                #expect(try client.ask("PONG")[0].hasPrefix("ERR UNKNOWN "))
-                let rows = try client.ask("INFO server")
+                for _ in 0..<10 { #expect(try await client.ask("PING") == ["OK 0"]) }
+                #expect(try await client.ask("PONG")[0].hasPrefix("ERR UNKNOWN "))
+                let rows = try await client.ask("INFO server")
                 #expect(rows.contains("connections 1"))
                 #expect(rows.contains("requests 11"))
                 #expect(rows.contains("errors 1"))
                 #expect(
-                    try client.ask("INFO weather")[0].hasPrefix("ERR BADREQUEST got section 'weather', expected one of")
+                    try await client.ask("INFO weather")[0].hasPrefix(
+                        "ERR BADREQUEST got section 'weather', expected one of"
+                    )
                 )
-                #expect(try client.ask("INFO").count > 30)
+                #expect(try await client.ask("INFO").count > 30)
             }
         }
 
@@ -308,21 +310,21 @@ extension ServerSuite {
                 server.eventLoopCount = 4
                 server.queryThreadCount = 2
             } _: { server in
-                #expect(try server.connect().ask("CREATE c dim=2") == ["OK 0"])
+                #expect(try await server.connect().ask("CREATE c dim=2") == ["OK 0"])
                 try await withThrowingTaskGroup { group in
                     for writer in 0..<8 {
                         group.addTask {
                             let client = try server.connect()
                             for round in 0..<50 {
                                 let vector = "[\(writer),\(round)]"
-                                try client.send(
+                                try await client.send(
                                     "PUT c w\(writer) \(vector)\nGET c w\(writer)\nTOPK c 10 with=vector [1,1]\nDEL c w\(writer)\n"
                                 )
-                                #expect(try client.readReply() == ["OK 0"])
-                                #expect(try client.readReply() == ["OK 1", "w\(writer) \(vector)"])
-                                let top = try #require(try client.readReply())
+                                #expect(try await client.readReply() == ["OK 0"])
+                                #expect(try await client.readReply() == ["OK 1", "w\(writer) \(vector)"])
+                                let top = try #require(try await client.readReply())
                                 #expect(top.contains("w\(writer) \(writer + round) \(vector)"))
-                                #expect(try client.readReply() == ["OK 1", "w\(writer) 1"])
+                                #expect(try await client.readReply() == ["OK 1", "w\(writer) 1"])
                             }
                         }
                     }

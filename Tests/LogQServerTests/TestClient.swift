@@ -1,8 +1,14 @@
+import Dispatch
 import Foundation
 
-/// A client made of system calls: blocking, with a bound on every wait, so that no test hangs.
-final class TestClient {
+/// A client made of system calls, with a bound on every wait, so that no test hangs.
+///
+/// The calls block, so they run on a queue of the client's own: the few threads that run async code are shared with all
+/// other tests.
+final class TestClient: @unchecked Sendable {
+    private let queue = DispatchQueue(label: "test client")
     private let socket: Int32
+    // Touched on the queue only.
     private var received: [UInt8] = []
     /// How much of `received` was returned.
     private var usedCount = 0
@@ -22,8 +28,12 @@ final class TestClient {
                 connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard status == 0 else { throw Failure(description: "connect: errno \(errno)") }
-        var seconds = timeval(tv_sec: 20, tv_usec: 0)
+        guard status == 0 else {
+            let reason = errno
+            close(socket)
+            throw Failure(description: "connect: errno \(reason)")
+        }
+        var seconds = timeval(tv_sec: 60, tv_usec: 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &seconds, size)
         setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &seconds, size)
@@ -33,18 +43,20 @@ final class TestClient {
         close(socket)
     }
 
-    func send(_ text: String) throws {
-        try send(Array(text.utf8))
+    func send(_ text: String) async throws {
+        try await send(Array(text.utf8))
     }
 
-    func send(_ bytes: [UInt8]) throws {
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Foundation.send(socket, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+    func send(_ bytes: [UInt8]) async throws {
+        try await onQueue { client in
+            var sent = 0
+            while sent < bytes.count {
+                let count = bytes.withUnsafeBytes {
+                    Foundation.send(client.socket, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+                }
+                guard count > 0 else { throw Failure(description: "send: errno \(errno)") }
+                sent += count
             }
-            guard count > 0 else { throw Failure(description: "send: errno \(errno)") }
-            sent += count
         }
     }
 
@@ -58,8 +70,49 @@ final class TestClient {
         shutdown(socket, Int32(SHUT_WR))
     }
 
+    /// The next reply, header and rows; nil at the end of the stream.
+    func readReply() async throws -> [String]? {
+        try await onQueue { try $0.readReplyNow() }
+    }
+
+    func readToEnd() async throws -> String {
+        try await onQueue { client in
+            while try client.receive() {}
+            defer {
+                client.received = []
+                client.usedCount = 0
+            }
+            return String(decoding: client.received[client.usedCount...], as: UTF8.self)
+        }
+    }
+
+    func ask(_ request: String) async throws -> [String] {
+        try await send(request + "\n")
+        guard let reply = try await readReply() else {
+            throw Failure(description: "connection closed after \(request)")
+        }
+        return reply
+    }
+
+    // MARK: On the queue
+
+    private func onQueue<R: Sendable>(_ body: @escaping @Sendable (TestClient) throws -> R) async throws -> R {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try body(self) }) }
+        }
+    }
+
+    private func readReplyNow() throws -> [String]? {
+        guard let header = try readLine() else { return nil }
+        var lines = [header]
+        if header.hasPrefix("OK "), let count = Int(header.dropFirst(3)) {
+            for _ in 0..<count { lines.append(try readLine() ?? "") }
+        }
+        return lines
+    }
+
     /// The next line, without its LF; nil at the end of the stream.
-    func readLine() throws -> String? {
+    private func readLine() throws -> String? {
         while true {
             if let end = received[usedCount...].firstIndex(of: 0x0A) {
                 defer { usedCount = end + 1 }
@@ -69,31 +122,6 @@ final class TestClient {
             usedCount = 0
             guard try receive() else { return nil }
         }
-    }
-
-    /// The next reply, header and rows; nil at the end of the stream.
-    func readReply() throws -> [String]? {
-        guard let header = try readLine() else { return nil }
-        var lines = [header]
-        if header.hasPrefix("OK "), let count = Int(header.dropFirst(3)) {
-            for _ in 0..<count { lines.append(try readLine() ?? "") }
-        }
-        return lines
-    }
-
-    func readToEnd() throws -> String {
-        while try receive() {}
-        defer {
-            received = []
-            usedCount = 0
-        }
-        return String(decoding: received[usedCount...], as: UTF8.self)
-    }
-
-    func ask(_ request: String) throws -> [String] {
-        try send(request + "\n")
-        guard let reply = try readReply() else { throw Failure(description: "connection closed after \(request)") }
-        return reply
     }
 
     private func receive() throws -> Bool {
