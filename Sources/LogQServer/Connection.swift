@@ -242,11 +242,12 @@ final class Connection: ChannelDuplexHandler {
     func continueLater() {
         guard !isContinuationScheduled, let context else { return }
         isContinuationScheduled = true
-        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
-        context.eventLoop.execute {
-            connection.value.isContinuationScheduled = false
-            connection.value.pump()
-        }
+        services.turns(on: context.eventLoop).add(self)
+    }
+
+    func takeTurn() {
+        isContinuationScheduled = false
+        pump()
     }
 
     /// Whether work was put off: nothing may be taken meanwhile, or it would not yield.

@@ -1,4 +1,5 @@
 import ItemStore
+import NIOConcurrencyHelpers
 import NIOCore
 import Synchronization
 package import WireProtocol
@@ -11,6 +12,7 @@ final class Services: Sendable {
     let parser: RequestParser
     let metrics = Metrics()
     let startTime = NIODeadline.now()
+    private let turns = NIOLockedValueBox<[ObjectIdentifier: NIOLoopBound<Turns>]>([:])
 
     var limits: Limits { configuration.limits }
 
@@ -19,6 +21,17 @@ final class Services: Sendable {
         self.pool = pool
         self.configuration = configuration
         parser = RequestParser(CommandTable.syntaxes, limits: configuration.limits)
+    }
+
+    /// On `eventLoop`.
+    func turns(on eventLoop: any EventLoop) -> Turns {
+        turns.withLockedValue { turns in
+            let key = ObjectIdentifier(eventLoop)
+            if let known = turns[key] { return known }
+            let new = NIOLoopBound(Turns(on: eventLoop), eventLoop: eventLoop)
+            turns[key] = new
+            return new
+        }.value
     }
 
     func collection(named name: String) throws(WireError) -> Collection {

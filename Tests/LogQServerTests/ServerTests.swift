@@ -145,17 +145,17 @@ extension ServerSuite {
             } _: { server in
                 let first = try server.connect()
                 var second: TestClient? = try server.connect()
-                for client in [first, second] { #expect(try client?.ask("PING") == ["OK 0"]) }
+                for client in [first, second] { #expect(try await client?.ask("PING") == ["OK 0"]) }
                 let refused = try (0..<3).map { _ in try server.connect() }
-                for client in refused { #expect(try client.readLine()?.hasPrefix("ERR LIMIT ") == true) }
+                for client in refused { #expect(try await client.readReply()?.first?.hasPrefix("ERR LIMIT ") == true) }
                 second = nil
                 var connections = ""
                 for _ in 0..<1_000 where connections != "connections 4" {
-                    connections = try first.ask("INFO server").first { $0.hasPrefix("connections ") } ?? ""
+                    connections = try await first.ask("INFO server").first { $0.hasPrefix("connections ") } ?? ""
                     if connections != "connections 4" { try await Task.sleep(for: .milliseconds(1)) }
                 }
                 #expect(connections == "connections 4")
-                #expect(try server.connect().ask("PING") == ["OK 0"])
+                #expect(try await server.connect().ask("PING") == ["OK 0"])
                 #expect(refused.count == 3)
             }
         }
@@ -172,6 +172,23 @@ extension ServerSuite {
                 #expect(reply.count == 1 + ids.count)
                 #expect(reply.dropFirst().elementsEqual(ids.map { "\($0) [1,2,\($0.dropFirst(2))]" }))
                 #expect(try await client.readReply() == ["OK 0"])
+            }
+        }
+
+        /// A client with a lot to ask does not keep the others of its event loop waiting, nor do two.
+        @Test func longLookupsLetOtherConnectionsHaveTheirTurn() async throws {
+            try await withServer { server in
+                let other = try server.connect()
+                #expect(try await other.ask("CREATE c dim=64") == ["OK 0"])
+                let vector = "[" + Array(repeating: "0.5", count: 64).joined(separator: ",") + "]"
+                #expect(try await other.ask("PUT c a \(vector)") == ["OK 0"])
+                let request = "GET c" + String(repeating: " a", count: 16_384) + "\n"
+                let clients = [try server.connect(), try server.connect()]
+                for client in clients { try await client.send(request) }
+                // By the second answer at the latest the long requests have arrived.
+                for _ in 0..<2 { #expect(try await other.ask("PING") == ["OK 0"]) }
+                #expect(clients.map(\.hasUnreadBytes) == [false, false])
+                for client in clients { #expect(try await client.readReply()?.count == 16_385) }
             }
         }
 

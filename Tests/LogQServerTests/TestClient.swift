@@ -70,6 +70,12 @@ final class TestClient: @unchecked Sendable {
         shutdown(socket, Int32(SHUT_WR))
     }
 
+    /// Whether bytes have arrived that were not read yet.
+    var hasUnreadBytes: Bool {
+        var byte: UInt8 = 0
+        return usedCount < received.count || recv(socket, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)) > 0
+    }
+
     /// The next reply, header and rows; nil at the end of the stream.
     func readReply() async throws -> [String]? {
         try await onQueue { try $0.readReplyNow() }
