@@ -28,11 +28,8 @@ final class TestClient: @unchecked Sendable {
                 connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard status == 0 else {
-            let reason = errno
-            close(socket)
-            throw Failure(description: "connect: errno \(reason)")
-        }
+        // All properties are set, so `deinit` closes the socket here too.
+        guard status == 0 else { throw Failure(description: "connect: errno \(errno)") }
         var seconds = timeval(tv_sec: 60, tv_usec: 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &seconds, size)
