@@ -138,6 +138,25 @@ extension ServerSuite {
             }
         }
 
+        @Test func saysWhereItCannotListen() async throws {
+            try await withServer { first in
+                let inUse = await #expect(throws: SocketInUse.self) {
+                    try await withServer { server, _ in
+                        server.tcp = ("127.0.0.1", first.port)
+                    } _: { _ in
+                    }
+                }
+                #expect(inUse?.address == "127.0.0.1:\(first.port)")
+            }
+            let failure = await #expect(throws: ListenFailure.self) {
+                try await withServer { server, _ in
+                    server.unixPath = "/nowhere/logqd.sock"
+                } _: { _ in
+                }
+            }
+            #expect(failure?.description == "could not listen on /nowhere/logqd.sock: No such file or directory")
+        }
+
         /// Clients that were refused and stay a while must not keep out one for whom there is a place.
         @Test func aRefusedConnectionTakesNoPlace() async throws {
             try await withServer { server, _ in
