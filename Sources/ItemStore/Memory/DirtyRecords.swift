@@ -5,10 +5,21 @@ struct DirtyRecords {
 
     var rows = RowBitmap()
     var features = RowBitmap()
-    var frequencyRuns: UInt32 = 0
+    private var frequencyRuns: UInt32 = 0
 
     mutating func markFrequency(row: Int) {
         frequencyRuns |= 1 << UInt32(row / Self.rowsInFrequencyRun)
+    }
+
+    mutating func removeFrequency(run: Int) {
+        frequencyRuns &= ~(1 << UInt32(run))
+    }
+
+    /// The lowest marked run of 32 rows that is not below `run`.
+    func firstFrequencyRun(from run: Int) -> Int? {
+        // A shift by all 32 bits leaves none.
+        let rest = frequencyRuns & (.max << UInt32(run))
+        return rest == 0 ? nil : rest.trailingZeroBitCount
     }
 }
 

@@ -6,7 +6,7 @@ import LMDB
 /// | table | key | value |
 /// |---|---|---|
 /// | `meta` | kind, number | schema version; checkpoint position; next collection number; a collection (`CatalogueRecord`) |
-/// | `journal` | group, frame | operations (`JournalFrame`) |
+/// | `journal` | group, frame | operations (`JournalGroup`) |
 /// | `rows` | collection, row, part | id and embedding (`RowRecord`) |
 /// | `features` | collection, row | JSON (`FeatureRecord`) |
 /// | `frequency` | collection, chunk | statistics of 32 rows, the collection's totals, or 32 writers (`FrequencyRecords`) |

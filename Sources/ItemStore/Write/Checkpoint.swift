@@ -70,15 +70,36 @@ struct CopyCursor {
     /// The collections still to copy, the next one last: by number, for one may be dropped before it is copied, and with
     /// the chunks that it had at S, for a pass must not run after a collection that grows as fast as it is copied.
     var collections: [(number: UInt32, chunkCount: Int)]
-    var chunk = 0
-    var stage = Stage.rows
-    /// Within the stage of the chunk: records before this are copied.
-    var index = 0
+    /// Within the next collection.
+    var place = Place()
 
-    enum Stage {
-        case rows
-        case features
-        case frequency
+    struct Place {
+        private(set) var chunk = 0
+        private(set) var stage = Stage.rows
+        /// Within the stage of the chunk: records before this are copied.
+        var index = 0
+
+        enum Stage {
+            case rows
+            case features
+            case frequency
+        }
+
+        mutating func enter(_ stage: Stage) {
+            self.stage = stage
+            index = 0
+        }
+
+        mutating func enterNextChunk() {
+            chunk += 1
+            enter(.rows)
+        }
+    }
+
+    /// Wherever it stands: a collection may go in the middle of a chunk.
+    mutating func enterNextCollection() {
+        collections.removeLast()
+        place = Place()
     }
 }
 
@@ -193,20 +214,16 @@ extension WritePath {
                         return true
                     }
                     let collection = catalogue[number: number]
-                    if let collection, cursor.chunk < chunkCount {
-                        let chunk = collection.chunks[cursor.chunk]
+                    if let collection, cursor.place.chunk < chunkCount {
+                        let chunk = collection.chunks[cursor.place.chunk]
                         undo.append((chunk, chunk.pointee.dirty.pointee))
-                        try copyChunk(of: collection, &cursor, &budget, transaction)
+                        try copyChunk(of: collection, &cursor.place, &budget, transaction)
                     } else {
                         if let collection {
                             try copyScalars(of: collection, transaction)
                             copiedScalars.append(collection)
                         }
-                        // A collection may go in the middle of a chunk: the next one starts at its first row.
-                        cursor.collections.removeLast()
-                        cursor.chunk = 0
-                        cursor.stage = .rows
-                        cursor.index = 0
+                        cursor.enterNextCollection()
                     }
                 }
                 return false
@@ -224,23 +241,22 @@ extension WritePath {
         }
     }
 
-    /// Copies the chunk at the cursor until it is clean or the budget is spent.
+    /// Copies the chunk at `place` until it is clean or the budget is spent.
     private func copyChunk(
         of collection: Collection,
-        _ cursor: inout CopyCursor,
+        _ place: inout CopyCursor.Place,
         _ budget: inout SliceBudget,
         _ transaction: borrowing WriteTransaction
     ) throws {
-        let chunk = collection.chunks[cursor.chunk]
+        let chunk = collection.chunks[place.chunk]
         let dirty = chunk.pointee.dirty
-        let firstRow = UInt32(cursor.chunk * ItemChunk.rowCount)
+        let firstRow = UInt32(place.chunk * ItemChunk.rowCount)
         let applied = checkpoint.lastGroup
         while !budget.isSpent {
-            switch cursor.stage {
+            switch place.stage {
             case .rows:
-                guard let index = dirty.pointee.rows.first(from: cursor.index) else {
-                    cursor.stage = .features
-                    cursor.index = 0
+                guard let index = dirty.pointee.rows.first(from: place.index) else {
+                    place.enter(.features)
                     continue
                 }
                 let byteCount = try RowRecord.write(
@@ -254,11 +270,10 @@ extension WritePath {
                 )
                 budget.spend(byteCount)
                 dirty.pointee.rows.remove(index)
-                cursor.index = index + 1
+                place.index = index + 1
             case .features:
-                guard let index = dirty.pointee.features.first(from: cursor.index) else {
-                    cursor.stage = .frequency
-                    cursor.index = 0
+                guard let index = dirty.pointee.features.first(from: place.index) else {
+                    place.enter(.frequency)
                     continue
                 }
                 let byteCount = try FeatureRecord.write(
@@ -271,16 +286,11 @@ extension WritePath {
                 )
                 budget.spend(byteCount)
                 dirty.pointee.features.remove(index)
-                cursor.index = index + 1
+                place.index = index + 1
             case .frequency:
-                let rest = cursor.index < 32 ? dirty.pointee.frequencyRuns & (.max << UInt32(cursor.index)) : 0
-                guard rest != 0 else {
-                    cursor.stage = .rows
-                    cursor.index = 0
-                    cursor.chunk += 1
-                    return
+                guard let run = dirty.pointee.firstFrequencyRun(from: place.index) else {
+                    return place.enterNextChunk()
                 }
-                let run = rest.trailingZeroBitCount
                 let firstRun = firstRow / UInt32(DirtyRecords.rowsInFrequencyRun)
                 let byteCount = try FrequencyRecords.writeRun(
                     chunk.pointee,
@@ -291,8 +301,8 @@ extension WritePath {
                     transaction
                 )
                 budget.spend(byteCount)
-                dirty.pointee.frequencyRuns &= ~(1 << UInt32(run))
-                cursor.index = run + 1
+                dirty.pointee.removeFrequency(run: run)
+                place.index = run + 1
             }
         }
     }

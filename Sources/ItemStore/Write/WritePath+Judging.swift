@@ -186,6 +186,7 @@ extension WritePath {
                 )
             }
         }
+        // Checked before any row is reserved, and asked again after, for settling may change the last step.
         _ = try step(requestedStep, in: collection)
         let rows = try rows(of: ids, in: collection, settlingIf: { $0 == TouchStamp.freed(groupSerial) })
         let step = try step(requestedStep, in: collection)

@@ -181,14 +181,19 @@ final class WritePath: @unchecked Sendable {
     }
 
     private func applyGroup() {
+        forEachOperation { collection, operation in collection.apply(operation) }
+    }
+
+    /// The operations of the group under way, in order.
+    private func forEachOperation(_ body: (Collection, Operation) -> Void) {
         encoder.withBytes { bytes in
             var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
             var current: Collection?
             do throws(StoreError) {
                 while let (number, operation) = try reader.next() {
                     if current?.number != number { current = catalogue[number: number] }
-                    // A collection is dropped only after the group before the drop was applied.
-                    current!.apply(operation)
+                    // A collection is dropped only after the group before the drop was applied or abandoned.
+                    body(current!, operation)
                 }
             } catch {
                 preconditionFailure("the writer can't read what it has just encoded: \(error)")
@@ -198,18 +203,11 @@ final class WritePath: @unchecked Sendable {
 
     /// The group did not become durable: takes its reservations back and fails its writes.
     private func abandonGroup(_ error: StoreError) {
-        encoder.withBytes { bytes in
-            var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
-            do throws(StoreError) {
-                while let (number, operation) = try reader.next() {
-                    switch operation {
-                    case .assign(let row, _): catalogue[number: number]!.cancelReservation(of: row)
-                    case .free(let row, _): catalogue[number: number]!.cancelFree(of: row)
-                    default: break
-                    }
-                }
-            } catch {
-                preconditionFailure("the writer can't read what it has just encoded: \(error)")
+        forEachOperation { collection, operation in
+            switch operation {
+            case .assign(let row, _): collection.cancelReservation(of: row)
+            case .free(let row, _): collection.cancelFree(of: row)
+            default: break
             }
         }
         for collection in catalogue.all { collection.forgetJudged() }
