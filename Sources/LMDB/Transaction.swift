@@ -113,8 +113,7 @@ extension Transaction where Access == WriteAccess {
         for key: Key,
         in table: Table<Key>
     ) throws(LMDBError) {
-        let code = key.withEncodedBytes { bytes in core.put(bytes, value, in: table.handle, isAppend: false) }
-        guard code == 0 else { throw table.handle.error(code, .put) }
+        try store(value, for: key, in: table, .put)
     }
 
     /// Sets the value of `key` to `count` bytes that `body` writes in place: no copy. It must write them all, for
@@ -126,12 +125,7 @@ extension Transaction where Access == WriteAccess {
         in table: Table<Key>,
         _ body: (UnsafeMutableRawBufferPointer) -> Void
     ) throws(LMDBError) {
-        var room = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-        let code = key.withEncodedBytes { bytes in
-            core.reserve(bytes, count, in: table.handle, isAppend: false, into: &room)
-        }
-        guard code == 0 else { throw table.handle.error(code, .put) }
-        body(room)
+        body(try reserve(count, for: key, in: table, .put))
     }
 
     /// Adds an entry after all others: much faster than `put`, and it fills pages. `key` must be above the last one.
@@ -141,8 +135,7 @@ extension Transaction where Access == WriteAccess {
         for key: Key,
         in table: Table<Key>
     ) throws(LMDBError) {
-        let code = key.withEncodedBytes { bytes in core.put(bytes, value, in: table.handle, isAppend: true) }
-        guard code == 0 else { throw table.handle.error(code, .append) }
+        try store(value, for: key, in: table, .append)
     }
 
     /// `append`, with `count` bytes that `body` writes in place; it must write them all.
@@ -153,12 +146,37 @@ extension Transaction where Access == WriteAccess {
         in table: Table<Key>,
         _ body: (UnsafeMutableRawBufferPointer) -> Void
     ) throws(LMDBError) {
+        body(try reserve(count, for: key, in: table, .append))
+    }
+
+    /// `attempt` is `put` or `append`.
+    @inlinable
+    func store<Key>(
+        _ value: UnsafeRawBufferPointer,
+        for key: Key,
+        in table: Table<Key>,
+        _ attempt: LMDBError.Attempt
+    ) throws(LMDBError) {
+        let code = key.withEncodedBytes { bytes in
+            core.put(bytes, value, in: table.handle, isAppend: attempt == .append)
+        }
+        guard code == 0 else { throw table.handle.error(code, attempt) }
+    }
+
+    /// Room for a value, valid until the next change of the transaction. `attempt` is `put` or `append`.
+    @inlinable
+    func reserve<Key>(
+        _ count: Int,
+        for key: Key,
+        in table: Table<Key>,
+        _ attempt: LMDBError.Attempt
+    ) throws(LMDBError) -> UnsafeMutableRawBufferPointer {
         var room = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         let code = key.withEncodedBytes { bytes in
-            core.reserve(bytes, count, in: table.handle, isAppend: true, into: &room)
+            core.reserve(bytes, count, in: table.handle, isAppend: attempt == .append, into: &room)
         }
-        guard code == 0 else { throw table.handle.error(code, .append) }
-        body(room)
+        guard code == 0 else { throw table.handle.error(code, attempt) }
+        return room
     }
 
     /// Deletes `key`; false if it was not there.
