@@ -31,12 +31,7 @@ package struct LineFramer {
 
     /// Takes over the bytes of `bytes`.
     package mutating func append(_ bytes: ByteBuffer) {
-        if buffer.readableBytes == 0 {
-            buffer = bytes
-        } else {
-            buffer.discardReadBytes()
-            buffer.writeImmutableBuffer(bytes)
-        }
+        buffer.takeOver(bytes)
     }
 
     /// The next line; nil if it is not complete.

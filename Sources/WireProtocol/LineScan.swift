@@ -1,3 +1,5 @@
+import NIOCore
+
 #if canImport(Darwin)
 import Darwin
 #elseif canImport(Glibc)
@@ -12,5 +14,17 @@ extension UnsafeRawBufferPointer {
     func indexOfLineFeed(from start: Int) -> Int? {
         guard start < count, let base = baseAddress else { return nil }
         return memchr(base + start, 0x0A, count - start).map { UnsafeRawPointer($0) - base }
+    }
+}
+
+extension ByteBuffer {
+    /// Puts `bytes` behind what was not read yet, without a copy if there is nothing.
+    mutating func takeOver(_ bytes: ByteBuffer) {
+        if readableBytes == 0 {
+            self = bytes
+        } else {
+            discardReadBytes()
+            writeImmutableBuffer(bytes)
+        }
     }
 }

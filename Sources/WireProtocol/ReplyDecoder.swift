@@ -19,12 +19,7 @@ package struct ReplyDecoder: Sendable {
 
     /// Takes over the bytes of `bytes`.
     package mutating func append(_ bytes: ByteBuffer) {
-        if buffer.readableBytes == 0 {
-            buffer = bytes
-        } else {
-            buffer.discardReadBytes()
-            buffer.writeImmutableBuffer(bytes)
-        }
+        buffer.takeOver(bytes)
     }
 
     /// Bytes of replies that were not returned yet.
