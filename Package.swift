@@ -79,21 +79,26 @@ let package = Package(
             dependencies: ["LogQClient", "WireProtocol", "PackedStrings", "DependencyDemo", argumentParser]
         ),
 
-        // Tests: one target a module, the real daemon in EndToEndTests.
-        .testTarget(name: "LMDBTests", dependencies: ["LMDB"]),
+        // Tests: one target a module, the real daemon in EndToEndTests. What they share stands in TestSupport.
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .testTarget(name: "LMDBTests", dependencies: ["TestSupport", "LMDB"]),
         .testTarget(name: "PackedStringsTests", dependencies: ["PackedStrings"]),
-        .testTarget(name: "SamplingFrequencyTests", dependencies: ["SamplingFrequency"]),
-        .testTarget(name: "VectorIndexTests", dependencies: ["VectorIndex", "CVectorKernels"]),
+        .testTarget(name: "SamplingFrequencyTests", dependencies: ["TestSupport", "SamplingFrequency"]),
+        .testTarget(name: "VectorIndexTests", dependencies: ["TestSupport", "VectorIndex", "CVectorKernels"]),
         .testTarget(
             name: "ItemStoreTests",
             dependencies: [
+                "TestSupport",
                 "ItemStore", "LMDB", "PackedStrings", "SamplingFrequency", "VectorIndex", "CChecksum", logging,
             ]
         ),
-        .testTarget(name: "WireProtocolTests", dependencies: ["WireProtocol", "PackedStrings", nioCore]),
+        .testTarget(
+            name: "WireProtocolTests",
+            dependencies: ["TestSupport", "WireProtocol", "PackedStrings", nioCore]
+        ),
         .testTarget(
             name: "LogQServerTests",
-            dependencies: ["LogQServer", "WireProtocol", "ItemStore", nioCore, nioEmbedded, logging]
+            dependencies: ["TestSupport", "LogQServer", "WireProtocol", "ItemStore", nioCore, nioEmbedded, logging]
         ),
         .testTarget(
             name: "LogQClientTests",
@@ -103,7 +108,7 @@ let package = Package(
         .testTarget(name: "DependencyDemoTests", dependencies: ["DependencyDemo"]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["LogQClient", "LogQServer", "WireProtocol", "PackedStrings", "logqd", "logq"]
+            dependencies: ["TestSupport", "LogQClient", "LogQServer", "WireProtocol", "PackedStrings", "logqd", "logq"]
         ),
         .testTarget(name: "HouseRulesTests"),
         .executableTarget(

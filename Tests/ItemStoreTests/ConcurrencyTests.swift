@@ -1,6 +1,7 @@
 import Foundation
 import PackedStrings
 import Synchronization
+import TestSupport
 import Testing
 import VectorIndex
 

@@ -1,6 +1,7 @@
 import Foundation
 import PackedStrings
 import SamplingFrequency
+import TestSupport
 import Testing
 import VectorIndex
 
@@ -9,9 +10,8 @@ import VectorIndex
 /// Random writes against a plain dictionary model, with restarts, row reuse and the checkpoint running throughout.
 @Suite struct ModelTests {
     /// `LOGQD_TEST_SCALE=full`: 50 seeds of 10,000 operations. Otherwise a quick run.
-    static let isFull = ProcessInfo.processInfo.environment["LOGQD_TEST_SCALE"] == "full"
-    static let seeds: [UInt64] = Array(1...(isFull ? 50 : 4))
-    static let operationCount = isFull ? 10_000 : 2_000
+    static let seeds: [UInt64] = Array(1...(TestScale.isFull ? 50 : 4))
+    static let operationCount = TestScale.isFull ? 10_000 : 2_000
 
     @Test(arguments: seeds)
     func randomWritesMatchTheModel(seed: UInt64) throws {

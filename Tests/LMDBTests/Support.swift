@@ -1,4 +1,4 @@
-/// What the tests share: a directory that goes when the test ends, a key with two fields, a seeded generator.
+/// What the tests share: a directory that goes when the test ends, a key with two fields.
 import Foundation
 import LMDB
 
@@ -36,23 +36,6 @@ struct PairKey: TableKey, Hashable {
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
         bytes.storeBigEndian(major, at: 0)
         bytes.storeBigEndian(minor, at: 2)
-    }
-}
-
-/// SplitMix64: the same numbers on every machine for one seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var bits = state
-        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
-        return bits ^ (bits >> 31)
     }
 }
 

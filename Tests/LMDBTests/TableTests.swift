@@ -1,5 +1,6 @@
-/// Tables: keys in order, every way to write, iteration, range deletes, and random runs against a dictionary.
 import LMDB
+/// Tables: keys in order, every way to write, iteration, range deletes, and random runs against a dictionary.
+import TestSupport
 import Testing
 
 @Suite struct TableTests {

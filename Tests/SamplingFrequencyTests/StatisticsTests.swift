@@ -1,6 +1,7 @@
-/// What the estimates are worth: against the theory, over many simulated ids, with fixed seeds.
 import Foundation
 import SamplingFrequency
+/// What the estimates are worth: against the theory, over many simulated ids, with fixed seeds.
+import TestSupport
 import Testing
 
 @Suite struct StatisticsTests {

@@ -1,22 +1,8 @@
-/// What the tests share: a seeded generator, and a collection in miniature.
 import SamplingFrequency
+/// What the tests share: numbers in (0, 1], and a collection in miniature.
+import TestSupport
 
-/// SplitMix64: the same numbers on every machine for one seed.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var bits = state
-        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
-        return bits ^ (bits >> 31)
-    }
-
+extension SeededGenerator {
     /// In (0, 1].
     mutating func nextUnit() -> Double {
         Double(next() >> 11 &+ 1) * 0x1p-53

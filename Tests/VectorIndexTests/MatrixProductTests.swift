@@ -2,6 +2,7 @@
 
 import CVectorKernels
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct MatrixProductTests {

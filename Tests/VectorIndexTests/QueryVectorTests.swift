@@ -1,6 +1,7 @@
 // Scores by metric, against the formulas written out.
 
 import CVectorKernels
+import TestSupport
 import Testing
 
 @testable import VectorIndex

@@ -1,6 +1,7 @@
 // Every set of kernels this CPU runs, against the one in plain C, bit for bit.
 
 import CVectorKernels
+import TestSupport
 import Testing
 
 @testable import VectorIndex

@@ -1,5 +1,6 @@
 // The selection against a full sort.
 
+import TestSupport
 import Testing
 
 @testable import VectorIndex

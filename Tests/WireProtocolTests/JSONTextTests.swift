@@ -1,4 +1,5 @@
 import PackedStrings
+import TestSupport
 import Testing
 
 @testable import WireProtocol

@@ -1,5 +1,6 @@
 import NIOCore
 import PackedStrings
+import TestSupport
 import Testing
 
 @testable import WireProtocol

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// `logq demo`, cut short: that it runs to its table, and that nothing stays behind however it ends.

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 /// `kill -9` at random moments, under writes of every kind, with rows being reused and the checkpoint running throughout.

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 /// An acknowledged write is in the next answer of any other connection, while others write as fast as they can.

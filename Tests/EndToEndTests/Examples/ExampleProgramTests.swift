@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// The programs of `protocol/examples/` do what they are there to show: no client library is needed.

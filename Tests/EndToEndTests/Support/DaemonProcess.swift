@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// The real `logqd`, started on a directory, listening on a free port of the loopback and on a socket in that
 /// directory.

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A blocking client of the line protocol, as plain as the protocol allows: bytes out, lines in, every wait with
 /// a deadline.
