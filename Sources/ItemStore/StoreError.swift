@@ -12,6 +12,8 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case limit
         /// The write queue is full; nothing was changed, try again.
         case busy
+        /// A search was not done by its deadline.
+        case timeout
         /// The disk, a quota or a file-size limit is full; nothing was changed, later writes may succeed.
         case full
         /// Started read-only, or storage has failed and can't be trusted with another write.

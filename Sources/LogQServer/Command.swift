@@ -74,6 +74,7 @@ extension WireErrorCode {
         case .badRequest: self = .badRequest
         case .limit: self = .limit
         case .busy: self = .busy
+        case .timeout: self = .timeout
         case .full: self = .full
         case .readOnly: self = .readOnly
         case .corrupt: self = .corrupt

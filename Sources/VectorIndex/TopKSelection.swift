@@ -25,10 +25,11 @@ package struct TopKSelection<Payload> {
     package private(set) var threshold: Double
     private var heap: [Element] = []
 
-    package init(k: Int) {
+    /// Candidates that score below `scoreMin` never enter.
+    package init(k: Int, scoreMin: Double = -.infinity) {
         precondition(k >= 0)
         self.k = k
-        threshold = k == 0 ? .infinity : -.infinity
+        threshold = k == 0 ? .infinity : scoreMin
         heap.reserveCapacity(min(k, 1_024))
     }
 
@@ -54,6 +55,15 @@ package struct TopKSelection<Payload> {
         siftDown()
         threshold = heap[0].score
         return true
+    }
+
+    /// Takes what the other has, as if its candidates had been offered here.
+    package mutating func formUnion(_ other: TopKSelection) {
+        for element in other.heap {
+            element.id.withUnsafeBytes { id in
+                _ = insert(score: element.score, id: id, payload: element.payload)
+            }
+        }
     }
 
     /// The entries, best first.

@@ -1,0 +1,123 @@
+import SamplingFrequency
+import Synchronization
+import VectorIndex
+
+/// One pass over a collection for up to eight queries at once, by as many threads as take part.
+///
+/// Passing over the codes costs about the same for one query as for several, so queries that wait for the same
+/// collection go together; and threads that have nothing else to do may join a pass at any time. Each participant
+/// claims runs of chunks until none is left and keeps a selection a query of its own; whoever leaves last has the
+/// answers.
+///
+/// Exact during writes: a row that is not written while the pass runs is judged exactly; one that is written is judged
+/// by one value that it held meanwhile, and its id, vector, log q and features in the answer are of that same moment.
+/// Hence all of them are taken when a row enters a selection, under the lock under which its codes were read. A row is
+/// pruned only by a score that k others held during this pass, so no order of writes makes a second pass necessary.
+package final class TopKPass: @unchecked Sendable {
+    package static let queryCountMax = 8
+    /// Chunks that a participant claims at a time: some ten microseconds of work.
+    private static let chunksPerClaim = 4
+
+    let collection: Collection
+    let queries: [TopKQuery]
+    private let chunkCount: Int
+    private let claimedChunkCount = Atomic<Int>(0)
+    /// A bit for each query whose deadline has passed.
+    private let expired = Atomic<UInt8>(0)
+
+    /// What participants leave behind, under the lock.
+    private let lock = ReadWriteLock()
+    private var participantCount = 0
+    private var isFinished = false
+    private var best: [TopKSelection<SelectedColumns>]
+
+    /// `queries`: 1 to 8, of the collection's dimension and metric.
+    package init(_ collection: Collection, _ queries: [TopKQuery]) {
+        precondition((1...Self.queryCountMax).contains(queries.count), "got \(queries.count) queries, expected 1 to 8")
+        for query in queries {
+            precondition(query.vector.dimension == collection.configuration.dimension)
+            precondition(query.vector.metric == collection.configuration.metric)
+        }
+        self.collection = collection
+        self.queries = queries
+        chunkCount = collection.chunks.count
+        best = queries.map { TopKSelection(k: $0.ranks.upperBound, scoreMin: $0.scoreMin) }
+    }
+
+    deinit {
+        lock.destroy()
+    }
+
+    /// Whether so much is left to scan that one more thread would help.
+    package var isWorthJoining: Bool {
+        chunkCount - claimedChunkCount.load(ordering: .relaxed) >= 16 * Self.chunksPerClaim
+    }
+
+    /// Scans along until nothing is left. True for the one participant that has to fetch the outcomes.
+    package func takePart() -> Bool {
+        lock.withWriteLock { participantCount += 1 }
+        var scan = TopKScan(collection, queries)
+        while let claim = claim() {
+            expire(&scan)
+            guard scan.hasQueries else { break }
+            for chunk in claim { scan.scan(chunk) }
+        }
+        return lock.withWriteLock {
+            for (index, selection) in scan.selections.enumerated() { best[index].formUnion(selection) }
+            participantCount -= 1
+            guard participantCount == 0, !isFinished else { return false }
+            isFinished = true
+            return true
+        }
+    }
+
+    /// The outcome of each query. For whoever was told by `takePart`.
+    package func outcomes() -> [TopKOutcome] {
+        let expired = expired.load(ordering: .relaxed)
+        return lock.withWriteLock {
+            let selections = best
+            best = []
+            return zip(queries, selections).enumerated().map { index, pair in
+                guard expired & 1 << UInt8(index) == 0 else {
+                    return .failure(StoreError(.timeout, "the search was not done in time, nothing is answered"))
+                }
+                return .success(TopKAnswer(pair.1.sorted().dropFirst(pair.0.ranks.lowerBound - 1), pair.0.columns))
+            }
+        }
+    }
+
+    private func claim() -> Range<Int>? {
+        let first = claimedChunkCount.wrappingAdd(Self.chunksPerClaim, ordering: .relaxed).oldValue
+        guard first < chunkCount else { return nil }
+        return first..<min(first + Self.chunksPerClaim, chunkCount)
+    }
+
+    /// Drops the queries whose time is up.
+    private func expire(_ scan: inout TopKScan) {
+        let now = ContinuousClock.now
+        for (index, query) in queries.enumerated() {
+            guard let deadline = query.deadline, deadline < now else { continue }
+            expired.bitwiseOr(1 << UInt8(index), ordering: .relaxed)
+            scan.drop(query: index)
+        }
+    }
+}
+
+extension Collection {
+    /// The best items for one query, by this thread alone. It must have no deadline.
+    package func topK(_ query: TopKQuery) -> TopKAnswer {
+        topK([query])[0]
+    }
+
+    /// The same for up to eight queries in one pass.
+    package func topK(_ queries: [TopKQuery]) -> [TopKAnswer] {
+        precondition(queries.allSatisfy { $0.deadline == nil })
+        let pass = TopKPass(self, queries)
+        let isLast = pass.takePart()
+        precondition(isLast)
+        return pass.outcomes().map { outcome in
+            guard case .success(let answer) = outcome else { preconditionFailure("timed out, without a deadline") }
+            return answer
+        }
+    }
+}
