@@ -127,7 +127,7 @@ static void set_terms(const code_slab *slab, size_t row, code_terms terms) {
 static const code_terms empty_terms = {.scale = 0, .norm = 0, .error = 0, .offset = -INFINITY};
 
 void vector_kernels_encode(
-    const vector_kernels *kernels, const float *vector, size_t dimension, code_form form, const code_slab *slab,
+    const vector_kernels *kernels, const void *vector, size_t dimension, code_form form, const code_slab *slab,
     size_t row
 ) {
     set_terms(slab, row, kernels->encode(vector, dimension, form, slab, row));

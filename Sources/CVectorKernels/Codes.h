@@ -32,7 +32,7 @@ static inline __attribute__((always_inline)) double sum_over_lanes(const double 
 }
 
 // Up to 16 numbers of a vector, zeros behind them.
-static inline __attribute__((always_inline)) void load_lanes(const float *vector, size_t count, float *values) {
+static inline __attribute__((always_inline)) void load_lanes(const char *vector, size_t count, float *values) {
     if (count >= encode_lanes) {
         memcpy(values, vector, encode_lanes * sizeof(float));
     } else {
@@ -44,13 +44,13 @@ static inline __attribute__((always_inline)) void load_lanes(const float *vector
 // All in float64, 16 lanes at a time, so that a compiler makes vectors of it. The codes may be any: the error is
 // measured from those that were taken.
 static inline __attribute__((always_inline)) code_terms encode_row(
-    const float *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
+    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
 ) {
     float values[encode_lanes];
     double squares[encode_lanes] = {0};
     double largest[encode_lanes] = {0};
     for (size_t i = 0; i < dimension; i += encode_lanes) {
-        load_lanes(vector + i, dimension - i, values);
+        load_lanes((const char *)vector + i * sizeof(float), dimension - i, values);
         for (size_t lane = 0; lane < encode_lanes; ++lane) {
             double value = values[lane];
             double magnitude = __builtin_fabs(value);
@@ -71,7 +71,7 @@ static inline __attribute__((always_inline)) code_terms encode_row(
     double errors[encode_lanes] = {0};
     uint8_t *codes = slab->codes + (row / code_rows_in_block * slab->groups) * 64 + row % code_rows_in_block * 4;
     for (size_t i = 0; i < dimension; i += encode_lanes) {
-        load_lanes(vector + i, dimension - i, values);
+        load_lanes((const char *)vector + i * sizeof(float), dimension - i, values);
         uint8_t shifted[encode_lanes];
         for (size_t lane = 0; lane < encode_lanes; ++lane) {
             double code = __builtin_rint((double)values[lane] * inverse);

@@ -93,7 +93,7 @@ static size_t scan(
 }
 
 static code_terms encode(
-    const float *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
+    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
 ) {
     return encode_row(vector, dimension, form, slab, row);
 }

@@ -39,7 +39,7 @@ package final class CodeScanner {
         codes.initializeMemory(as: UInt8.self, repeating: 0)
         hits = .allocate(capacity: Self.hitsMax)
         self.kernels = kernels
-        let zeros: (Float, Float, Float, Float, Float, Float, Float, Float) = (0, 0, 0, 0, 0, 0, 0, 0)
+        let zeros: EightFloats = (0, 0, 0, 0, 0, 0, 0, 0)
         queries = code_queries(
             count: vectors.count,
             codes: UnsafePointer(codes.baseAddress!.assumingMemoryBound(to: Int8.self)),
@@ -61,12 +61,9 @@ package final class CodeScanner {
     /// From here on slots that certainly score below `score` are no hits for the query. A threshold of infinity takes
     /// the query out.
     package func setThreshold(_ score: Double, of query: Int) {
+        // Not by way of a key path, which takes longer than all the rest: this happens whenever a row enters.
         withUnsafeMutableBytes(of: &queries.thresholds) {
-            $0.storeBytes(
-                of: scales[query].threshold(score),
-                toByteOffset: query * MemoryLayout<Float>.size,
-                as: Float.self
-            )
+            $0.assumingMemoryBound(to: Float.self)[query] = scales[query].threshold(score)
         }
     }
 
@@ -121,7 +118,9 @@ package final class CodeScanner {
         }
         let norm = vector.norm / scale
         let error = errorSquare.squareRoot() * (1 + 0x1p-30)
-        set(\.starts, query, Int32(-128 * sum))
+        withUnsafeMutableBytes(of: &queries.starts) {
+            $0.storeBytes(of: Int32(-128 * sum), toByteOffset: query * MemoryLayout<Int32>.stride, as: Int32.self)
+        }
         set(\.norm_factors, query, Self.roundedUp(error + norm * Self.inflation))
         set(\.error_factors, query, Self.roundedUp(norm * (1 + Self.inflation)))
         switch vector.metric {
@@ -140,10 +139,12 @@ package final class CodeScanner {
         setThreshold(-.infinity, of: query)
     }
 
+    private typealias EightFloats = (Float, Float, Float, Float, Float, Float, Float, Float)
+
     /// Sets an element of one of the C arrays, which Swift sees as tuples.
-    private func set<Tuple, Element>(_ field: WritableKeyPath<code_queries, Tuple>, _ index: Int, _ value: Element) {
+    private func set(_ field: WritableKeyPath<code_queries, EightFloats>, _ query: Int, _ value: Float) {
         withUnsafeMutableBytes(of: &queries[keyPath: field]) {
-            $0.storeBytes(of: value, toByteOffset: index * MemoryLayout<Element>.stride, as: Element.self)
+            $0.storeBytes(of: value, toByteOffset: query * MemoryLayout<Float>.stride, as: Float.self)
         }
     }
 
@@ -154,12 +155,11 @@ package final class CodeScanner {
 
     /// For tests: widens or narrows the bound.
     func multiplyBound(by factor: Float) {
-        for query in 0..<queries.count {
-            for field in [\code_queries.norm_factors, \code_queries.error_factors] {
-                withUnsafeMutableBytes(of: &queries[keyPath: field]) {
-                    $0.assumingMemoryBound(to: Float.self)[query] *= factor
-                }
-            }
+        for field in [\code_queries.norm_factors, \code_queries.error_factors] {
+            let (a, b, c, d, e, f, g, h) = queries[keyPath: field]
+            queries[keyPath: field] = (
+                a * factor, b * factor, c * factor, d * factor, e * factor, f * factor, g * factor, h * factor
+            )
         }
     }
 }

@@ -115,7 +115,7 @@ typedef struct vector_kernels {
         size_t *_Nonnull first, size_t end, code_hit *_Nonnull hits, size_t hits_max);
     // Writes the codes of a vector to the place of `row` and returns its terms.
     code_terms (*_Nonnull encode)(
-        const float *_Nonnull vector, size_t dimension, code_form form, const code_slab *_Nonnull slab, size_t row);
+        const void *_Nonnull vector, size_t dimension, code_form form, const code_slab *_Nonnull slab, size_t row);
 
     // c[tile_rows × tile_columns] += a · b, the innermost block of a matrix product. `a` is addressed by two strides
     // (in floats); `b` is packed: tile_columns numbers for each step of the depth.
@@ -154,7 +154,7 @@ void vector_kernels_scores(
 
 // Encodes `vector` as the slab's row `row`, terms and bounds included.
 void vector_kernels_encode(
-    const vector_kernels *_Nonnull kernels, const float *_Nonnull vector, size_t dimension, code_form form,
+    const vector_kernels *_Nonnull kernels, const void *_Nonnull vector, size_t dimension, code_form form,
     const code_slab *_Nonnull slab, size_t row);
 
 // Makes `count` rows from `first` empty, both multiples of 16: no query ever has to look at them.
