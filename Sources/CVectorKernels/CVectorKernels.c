@@ -1,5 +1,5 @@
 // Which set of kernels this CPU runs, and the scores made from their sums.
-#include "Kernels.h"
+#include "Codes.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -106,25 +106,28 @@ void vector_kernels_scores(
 // Sets the bounds of the block of `row`: of its sixteen rows the largest of each term.
 static void set_bounds(const code_slab *slab, size_t row) {
     size_t block = row / code_rows_in_block;
-    code_terms bounds = {.scale = 0, .norm = 0, .error = 0, .offset = -INFINITY};
+    code_terms bounds = {.norm = 0, .error = 0, .offset = -INFINITY};
     for (size_t i = block * code_rows_in_block; i < (block + 1) * code_rows_in_block; ++i) {
-        if (slab->scales[i] > bounds.scale) bounds.scale = slab->scales[i];
         if (slab->norms[i] > bounds.norm) bounds.norm = slab->norms[i];
         if (slab->errors[i] > bounds.error) bounds.error = slab->errors[i];
         if (slab->offsets[i] > bounds.offset) bounds.offset = slab->offsets[i];
     }
-    bounds.scale = 1 / bounds.scale;
     slab->bounds[block] = bounds;
 }
 
 static void set_terms(const code_slab *slab, size_t row, code_terms terms) {
-    slab->scales[row] = terms.scale;
     slab->norms[row] = terms.norm;
     slab->errors[row] = terms.error;
     slab->offsets[row] = terms.offset;
 }
 
-static const code_terms empty_terms = {.scale = 0, .norm = 0, .error = 0, .offset = -INFINITY};
+static const code_terms empty_terms = {.norm = 0, .error = 0, .offset = -INFINITY};
+
+// Takes a row's terms away, and its scale, so that its block is not looked at for its sake.
+static void clear_row(const code_slab *slab, size_t row) {
+    set_terms(slab, row, empty_terms);
+    memset(scales_of(slab, row / code_rows_in_block) + row % code_rows_in_block * 4, 0, sizeof(float));
+}
 
 void vector_kernels_encode(
     const vector_kernels *kernels, const void *vector, size_t dimension, code_form form, const code_slab *slab,
@@ -135,11 +138,11 @@ void vector_kernels_encode(
 }
 
 void code_slab_clear_row(const code_slab *slab, size_t row) {
-    set_terms(slab, row, empty_terms);
+    clear_row(slab, row);
     set_bounds(slab, row);
 }
 
 void code_slab_clear(const code_slab *slab, size_t first, size_t count) {
-    for (size_t row = first; row < first + count; ++row) set_terms(slab, row, empty_terms);
+    for (size_t row = first; row < first + count; ++row) clear_row(slab, row);
     for (size_t row = first; row < first + count; row += code_rows_in_block) set_bounds(slab, row);
 }

@@ -9,13 +9,23 @@
 // One sum for each row of a block.
 typedef int32_t sums16 __attribute__((vector_size(64)));
 
-// Scanning a block asks for the codes this many bytes ahead: far enough for memory that answers late, near enough to
-// find them still in the second cache.
-enum { code_prefetch_bytes = 128 * 1024 };
+// Where a block begins.
+static inline uint8_t *block_of(const code_slab *slab, size_t block) {
+    return slab->blocks + block * (slab->groups + 1) * 64;
+}
+
+// The scales of a block's rows, four bytes each.
+static inline uint8_t *scales_of(const code_slab *slab, size_t block) {
+    return block_of(slab, block) + slab->groups * 64;
+}
+
+// A scan asks for the codes this many bytes ahead. Measured over a million rows of 64 dimensions, eight queries: 3.1 ms
+// from 1 to 8 KiB ahead, 3.5 from 64 KiB on, and 5.5 if asked into the second cache only.
+enum { code_prefetch_bytes = 4096 };
 
 static inline __attribute__((always_inline)) void prefetch_codes(const uint8_t *codes) {
     // The address may lie behind the slab: a prefetch of what is not there does nothing.
-    __builtin_prefetch((const void *)((uintptr_t)codes + code_prefetch_bytes), 0, 2);
+    __builtin_prefetch((const void *)((uintptr_t)codes + code_prefetch_bytes), 0, 3);
 }
 
 static inline float rounded_up(double value) {
@@ -69,7 +79,8 @@ static inline __attribute__((always_inline)) code_terms encode_row(
 
     double norms[encode_lanes] = {0};
     double errors[encode_lanes] = {0};
-    uint8_t *codes = slab->codes + (row / code_rows_in_block * slab->groups) * 64 + row % code_rows_in_block * 4;
+    size_t block = row / code_rows_in_block, place = row % code_rows_in_block;
+    uint8_t *codes = block_of(slab, block) + place * 4;
     for (size_t i = 0; i < dimension; i += encode_lanes) {
         load_lanes((const char *)vector + i * sizeof(float), dimension - i, values);
         uint8_t shifted[encode_lanes];
@@ -89,10 +100,11 @@ static inline __attribute__((always_inline)) code_terms encode_row(
         }
     }
 
+    memcpy(scales_of(slab, block) + place * 4, &scale, sizeof scale);
+
     // Sums of squares in float64: 2^-30 is far more than their rounding.
     const double up = 1 + 0x1p-30;
     return (code_terms){
-        .scale = scale,
         .norm = rounded_up(sqrt(sum_over_lanes(norms)) * up),
         .error = rounded_up(fmax(sqrt(sum_over_lanes(errors)) * up, 0x1p-120)),
         .offset = form == code_offset ? rounded_up(-0.5 * square * (1 - 0x1p-18)) : 0,

@@ -5,18 +5,17 @@
 //                    sets sums[0 ..< count], 16 sums of 32 bits each, to the sums of products of a block's codes
 //                    (without their 128) with those of the first `count` queries; count is a constant after inlining
 //
-// Per block one integer comparison a query decides that none of its rows can pass: a threshold for the sums that holds
-// for all rows of the block, from the block's bounds. It is a little too low, for scales differ; the few blocks that
-// pass it are looked at row by row, in floating point.
+// A block is judged twice. First with its largest terms in place of each row's: what a query then still misses is one
+// number, to be made up for by sum·scale, and the scales stand in the block. That rules out all but a few blocks in ten
+// thousand; for those the terms of each row are fetched.
 //
 // The arithmetic of the bound is written with the error of its rounding in mind (see code_queries): no term is
-// contracted or reordered, so every set keeps the same rows, but for those between the two thresholds.
+// contracted or reordered, so every set keeps the same rows, but for those between the two judgements.
 
 #pragma clang fp contract(off)
 
 typedef float floats16 __attribute__((vector_size(64)));
-typedef float floats16_unaligned __attribute__((vector_size(64), aligned(4)));
-typedef int32_t ints8 __attribute__((vector_size(32)));
+typedef float floats16_unaligned __attribute__((vector_size(64), aligned(1), may_alias));
 typedef float floats8_unaligned __attribute__((vector_size(32), aligned(4)));
 typedef bool flags16 __attribute__((ext_vector_type(16)));
 
@@ -28,30 +27,23 @@ static inline __attribute__((always_inline)) uint32_t bits_of(const sums16 *lane
     return bits;
 }
 
-// For each query a sum that no row of the block can be below if it is to pass.
-static inline __attribute__((always_inline)) void block_thresholds(
-    const code_queries *queries, code_terms bounds, int32_t *thresholds
+// For each query what sum·scale must reach in a row of the block if the row is to pass.
+static inline __attribute__((always_inline)) void missing_in_block(
+    const code_queries *queries, code_terms bounds, float *missing
 ) {
 #define of(field) (*(const floats8_unaligned *)queries->field)
-    const float8 zero = {0};
-    const float8 large = zero + 2147483520.0f;  // the largest float32 that is an int32
-    float8 missing = of(thresholds) - of(offset_factors) * bounds.offset - of(norm_factors) * bounds.norm
-        - of(error_factors) * bounds.error;
-    float8 sum = missing * bounds.scale * 0.999999f;
-    sum = __builtin_elementwise_min(__builtin_elementwise_max(sum, zero), large);
-    // Nothing missing, or no number: every sum may do.
-    ints8 some = missing > 0;
-    ints8 integers = (__builtin_convertvector(sum, ints8) & some) | (INT32_MIN & ~some);
-    memcpy(thresholds, &integers, sizeof integers);
+    float8 rest = of(norm_factors) * bounds.norm + (of(error_factors) * bounds.error + of(offset_factors) * bounds.offset);
+    float8 all = of(thresholds) - rest;
+    memcpy(missing, &all, sizeof all);
 #undef of
 }
 
 // The rows of a block that pass for one query, as bits.
 static inline __attribute__((always_inline)) uint32_t passing_rows(
-    const code_queries *queries, size_t query, const code_slab *slab, size_t row, const sums16 *sums
+    const code_queries *queries, size_t query, const code_slab *slab, size_t row, const floats16 *products
 ) {
 #define of(field) (*(const floats16_unaligned *)(slab->field + row))
-    floats16 bound = __builtin_convertvector(*sums, floats16) * of(scales)
+    floats16 bound = *products
         + (queries->norm_factors[query] * of(norms)
            + (queries->error_factors[query] * of(errors) + queries->offset_factors[query] * of(offsets)));
     sums16 passes = ~(bound < queries->thresholds[query]) & (of(offsets) != -INFINITY);
@@ -67,15 +59,17 @@ static inline __attribute__((always_inline)) size_t scan_with(
     size_t block = *first;
     const size_t room = code_rows_in_block * count;
     for (; block < end && hit_count + room <= hits_max; ++block) {
-        int32_t thresholds[code_queries_max] __attribute__((aligned(32)));
-        block_thresholds(queries, slab->bounds[block], thresholds);
+        float missing[code_queries_max] __attribute__((aligned(32)));
+        missing_in_block(queries, slab->bounds[block], missing);
         sums16 sums[code_queries_max];
-        sum_products(count, queries, slab->codes + block * slab->groups * 64, slab->groups, sums);
+        sum_products(count, queries, block_of(slab, block), slab->groups, sums);
 
+        const floats16 scales = *(const floats16_unaligned *)scales_of(slab, block);
         uint32_t rows[code_queries_max];
         uint32_t any = 0;
         for (size_t query = 0; query < count; ++query) {
-            sums16 may_pass = sums[query] >= thresholds[query];
+            // Not "at least": what is no number stays.
+            sums16 may_pass = ~(__builtin_convertvector(sums[query], floats16) * scales < missing[query]);
             rows[query] = bits_of(&may_pass);
             any |= rows[query];
         }
@@ -84,7 +78,8 @@ static inline __attribute__((always_inline)) size_t scan_with(
         size_t row = block * code_rows_in_block;
         for (size_t query = 0; query < count; ++query) {
             if (rows[query] == 0) continue;
-            uint32_t passing = rows[query] & passing_rows(queries, query, slab, row, &sums[query]);
+            floats16 products = __builtin_convertvector(sums[query], floats16) * scales;
+            uint32_t passing = rows[query] & passing_rows(queries, query, slab, row, &products);
             for (; passing != 0; passing &= passing - 1) {
                 hits[hit_count++] = (code_hit){(uint32_t)row + (uint32_t)__builtin_ctz(passing), (uint32_t)query};
             }

@@ -61,7 +61,7 @@ static void squared_distance(
     }
 }
 
-// Row by row, without the shortcut for whole blocks.
+// Row by row, each with its own terms.
 static size_t scan(
     const code_queries *queries, const code_slab *slab, size_t *first, size_t end, code_hit *hits, size_t hits_max
 ) {
@@ -69,7 +69,7 @@ static size_t scan(
     size_t block = *first;
     const size_t room = code_rows_in_block * queries->count;
     for (; block < end && hit_count + room <= hits_max; ++block) {
-        const uint8_t *codes = slab->codes + block * slab->groups * 64;
+        const uint8_t *codes = block_of(slab, block);
         for (size_t query = 0; query < queries->count; ++query) {
             for (size_t place = 0; place < code_rows_in_block; ++place) {
                 int32_t sum = queries->starts[query];
@@ -79,7 +79,9 @@ static size_t scan(
                     for (size_t i = 0; i < 4; ++i) sum += left[i] * right[i];
                 }
                 size_t row = block * code_rows_in_block + place;
-                float bound = (float)sum * slab->scales[row]
+                float scale;
+                memcpy(&scale, scales_of(slab, block) + place * 4, sizeof scale);
+                float bound = (float)sum * scale
                     + (queries->norm_factors[query] * slab->norms[row]
                        + (queries->error_factors[query] * slab->errors[row]
                           + queries->offset_factors[query] * slab->offsets[row]));

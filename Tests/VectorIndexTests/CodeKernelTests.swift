@@ -20,18 +20,17 @@ private final class OddSlab {
         self.dimension = dimension
         self.rowCount = rowCount
         let groups = (dimension + 3) / 4
-        codes = .allocate(capacity: offset + rowCount * groups * 4)
-        codes.initialize(repeating: 0xAA, count: offset + rowCount * groups * 4)
-        floats = (0..<4).map { _ in .allocate(capacity: rowCount) }
+        codes = .allocate(capacity: offset + rowCount * (groups + 1) * 4)
+        codes.initialize(repeating: 0xAA, count: offset + rowCount * (groups + 1) * 4)
+        floats = (0..<3).map { _ in .allocate(capacity: rowCount) }
         for array in floats { array.initialize(repeating: .nan, count: rowCount) }
         bounds = .allocate(capacity: rowCount / 16)
         slab = code_slab(
             groups: groups,
-            codes: codes + offset,
-            scales: floats[0],
-            norms: floats[1],
-            errors: floats[2],
-            offsets: floats[3],
+            blocks: codes + offset,
+            norms: floats[0],
+            errors: floats[1],
+            offsets: floats[2],
             bounds: bounds
         )
         withUnsafePointer(to: slab) { code_slab_clear($0, 0, rowCount) }
@@ -43,19 +42,23 @@ private final class OddSlab {
         bounds.deallocate()
     }
 
+    private func code(_ row: Int, _ index: Int) -> Int {
+        Int(slab.blocks[row / 16 * (slab.groups + 1) * 64 + index / 4 * 64 + row % 16 * 4 + index % 4]) - 128
+    }
+
+    func scale(_ row: Int) -> Double {
+        let block = slab.blocks + row / 16 * (slab.groups + 1) * 64
+        let offset = slab.groups * 64 + row % 16 * 4
+        return Double(UnsafeRawPointer(block).loadUnaligned(fromByteOffset: offset, as: Float.self))
+    }
+
     /// The decoded vector of a row.
     func decoded(_ row: Int) -> [Double] {
-        (0..<dimension).map { index in
-            let place = (row / 16 * slab.groups + index / 4) * 64 + row % 16 * 4 + index % 4
-            return Double(slab.scales[row]) * (Double(slab.codes[place]) - 128)
-        }
+        (0..<dimension).map { scale(row) * Double(code(row, $0)) }
     }
 
     func sum(_ row: Int, _ query: [Int8]) -> Int {
-        (0..<dimension).reduce(0) { sum, index in
-            let place = (row / 16 * slab.groups + index / 4) * 64 + row % 16 * 4 + index % 4
-            return sum + (Int(slab.codes[place]) - 128) * Int(query[index])
-        }
+        (0..<dimension).reduce(0) { $0 + code(row, $1) * Int(query[$1]) }
     }
 }
 
@@ -117,7 +120,7 @@ private final class OddSlab {
         expect(slab.slab.norms[row], bounds: decodedNorm, what)
         expect(slab.slab.errors[row], bounds: error, what)
         // Half a step a dimension at the most, unless the scale would underflow.
-        let step = Double(slab.slab.scales[row])
+        let step = slab.scale(row)
         if step > 0 {
             #expect(error <= 0.501 * step * Double(vector.count).squareRoot(), "\(what)")
         } else {
@@ -198,7 +201,7 @@ private final class OddSlab {
     private func chooseThreshold(_ slab: OddSlab, _ side: inout Side, using random: inout SeededGenerator) {
         let terms = slab.slab
         let bounds = (0..<slab.rowCount).filter { terms.offsets[$0] > -.infinity }.map { row in
-            let sum = Double(slab.sum(row, side.codes)) * Double(terms.scales[row])
+            let sum = Double(slab.sum(row, side.codes)) * slab.scale(row)
             let rest =
                 Double(side.normFactor) * Double(terms.norms[row])
                 + Double(side.errorFactor) * Double(terms.errors[row])

@@ -31,16 +31,15 @@ extern "C" {
 // four codes of the first row, four of the second and so on, each code plus 128. So one instruction that adds four
 // products of unsigned and signed bytes to each of 16 sums advances all rows of the block, and nothing is summed across
 // lanes. The 128 that is too much of every code adds 128·Σ(query codes) to each sum: one number a query, taken off
-// at the start.
+// at the start. Behind the last group stand the scales of the 16 rows, where the scan comes by anyway.
 
 enum {
     code_rows_in_block = 16,
     code_queries_max = 8,
 };
 
-// What a row needs beside its codes. Whatever widens the bound is rounded up.
+// What a row needs beside its codes and scale. Whatever widens the bound is rounded up.
 typedef struct code_terms {
-    float scale;   // s; 0 if it would underflow, then all codes are 0
     float norm;    // ‖y'‖
     float error;   // ‖y − y'‖, at least 2^-120
     float offset;  // 0; −‖y‖²/2 for l2; −∞ in an empty slot
@@ -48,13 +47,13 @@ typedef struct code_terms {
 
 // The codes of a run of rows and their terms, each term in an array of its own. Over memory of the caller.
 typedef struct code_slab {
-    size_t groups;                 // (dimension + 3) / 4
-    uint8_t *_Nonnull codes;       // blocks × groups × 64
-    float *_Nonnull scales;        // one for each row, like the next three
-    float *_Nonnull norms;
+    size_t groups;                // (dimension + 3) / 4
+    uint8_t *_Nonnull blocks;     // for each block groups × 64 bytes of codes, then 16 float32 scales: s, or 0 if it
+                                  // would underflow, and then all codes of the row are 0
+    float *_Nonnull norms;        // one for each row, like the next two
     float *_Nonnull errors;
     float *_Nonnull offsets;
-    code_terms *_Nonnull bounds;   // one for each block: 1 / the largest scale, and the largest norm, error, offset
+    code_terms *_Nonnull bounds;  // the largest of each term in a block
 } code_slab;
 
 // Up to eight queries that go through the codes together. Everything is divided by the query's own scale, so the sum
@@ -113,7 +112,7 @@ typedef struct vector_kernels {
     size_t (*_Nonnull scan)(
         const code_queries *_Nonnull queries, const code_slab *_Nonnull slab,
         size_t *_Nonnull first, size_t end, code_hit *_Nonnull hits, size_t hits_max);
-    // Writes the codes of a vector to the place of `row` and returns its terms.
+    // Writes codes and scale of a vector to the place of `row` and returns its terms.
     code_terms (*_Nonnull encode)(
         const void *_Nonnull vector, size_t dimension, code_form form, const code_slab *_Nonnull slab, size_t row);
 

@@ -14,8 +14,8 @@ import Darwin
 /// The addresses stand in a mapping that is large enough for 2^32 rows and of which only touched pages exist, so it
 /// never moves. A new chunk is published by raising `count`: whoever has read the count may use every chunk below it.
 ///
-/// The codes of 32 chunks at a time share a slab, so that scanning them is one long run over large pages. The first slab
-/// of a collection stays on small ones: there may be a thousand collections with a handful of items.
+/// The codes of 128 chunks at a time share a slab, so that scanning them is one long run over large pages. The first
+/// slab of a collection is for 8 chunks, on small pages: there may be a thousand collections with a handful of items.
 final class ChunkDirectory: @unchecked Sendable {
     static let chunkCountMax = (1 << 32) / ItemChunk.rowCount
 
@@ -23,7 +23,8 @@ final class ChunkDirectory: @unchecked Sendable {
     private let published = Atomic<Int>(0)
     private let dimension: Int
     private let metric: Metric
-    private static let chunksInSlab = 32
+    private static let chunksInFirstSlab = 8
+    private static let chunksInSlab = 128
     /// Writer thread only, like all that grows.
     private var slabs: [(memory: LargePageMemory, codes: CodeSlab)] = []
 
@@ -55,19 +56,27 @@ final class ChunkDirectory: @unchecked Sendable {
         let wanted = Int(row) / ItemChunk.rowCount + 1
         for index in count..<max(count, wanted) {
             let chunk = UnsafeMutablePointer<ItemChunk>.allocate(capacity: 1)
-            let firstSlot = index % Self.chunksInSlab * ItemChunk.rowCount
-            if firstSlot == 0 { addSlab() }
-            chunk.initialize(to: ItemChunk(dimension: dimension, codes: slabs.last!.codes, firstSlot: firstSlot))
+            let chunkInSlab =
+                index < Self.chunksInFirstSlab ? index : (index - Self.chunksInFirstSlab) % Self.chunksInSlab
+            if chunkInSlab == 0 { addSlab() }
+            chunk.initialize(
+                to: ItemChunk(
+                    dimension: dimension,
+                    codes: slabs.last!.codes,
+                    firstSlot: chunkInSlab * ItemChunk.rowCount
+                )
+            )
             chunks[index] = chunk
             published.store(index + 1, ordering: .releasing)
         }
     }
 
     private func addSlab() {
-        let slotCount = Self.chunksInSlab * ItemChunk.rowCount
+        let isFirst = slabs.isEmpty
+        let slotCount = (isFirst ? Self.chunksInFirstSlab : Self.chunksInSlab) * ItemChunk.rowCount
         let memory = LargePageMemory(
             byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
-            usesLargePages: !slabs.isEmpty
+            usesLargePages: !isFirst
         )
         let codes = CodeSlab(memory: memory.start, slotCount: slotCount, dimension: dimension, metric: metric)
         slabs.append((memory, codes))

@@ -21,6 +21,7 @@ package final class TopKPass: @unchecked Sendable {
     let queries: [TopKQuery]
     private let chunkCount: Int
     private let freedRowCount: Int
+    private let firstDeadline: ContinuousClock.Instant?
     private let claimedChunkCount = Atomic<Int>(0)
     /// A bit for each query whose deadline has passed.
     private let expired = Atomic<UInt8>(0)
@@ -42,6 +43,7 @@ package final class TopKPass: @unchecked Sendable {
         self.collection = collection
         self.queries = queries
         freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
+        firstDeadline = queries.compactMap(\.deadline).min()
         chunkCount = collection.chunks.count
         best = queries.map(RankedItems.init)
     }
@@ -113,7 +115,9 @@ package final class TopKPass: @unchecked Sendable {
 
     /// Drops the queries whose time is up.
     private func expire(_ scan: inout TopKScan) {
+        guard let firstDeadline else { return }
         let now = ContinuousClock.now
+        guard firstDeadline < now else { return }
         for (index, query) in queries.enumerated() {
             guard let deadline = query.deadline, deadline < now else { continue }
             expired.bitwiseOr(1 << UInt8(index), ordering: .relaxed)

@@ -70,8 +70,9 @@ struct TopKScan {
 
     /// Scores a row for real and takes it if it is good enough. Under the chunk's lock.
     private mutating func judge(_ chunk: ItemChunk, _ index: Int, _ query: Int) {
-        guard let vector = collection.vector(chunk, index) else { return }
-        let score = lines[query].vector.score(vector.baseAddress!)
+        // A slot with codes has a row with a vector: they change together, under the lock.
+        assert(chunk.flags[index].contains(.hasVector))
+        let score = lines[query].vector.score(chunk.vectors + index * collection.configuration.dimension)
         guard score >= lines[query].items.threshold, !lines[query].isDropped else { return }
         let id = IdentifierSlot.bytes(chunk.identifiers + index)
         if !lines[query].excluded.isEmpty, lines[query].excluded.contains(ArraySlice(id)) { return }
