@@ -63,9 +63,11 @@ package final class TopKPass: @unchecked Sendable {
             for chunk in claim { scan.scan(chunk) }
         }
         return lock.withWriteLock {
-            for (index, selection) in scan.selections.enumerated() { best[index].formUnion(selection) }
             participantCount -= 1
-            guard participantCount == 0, !isFinished else { return false }
+            // Whoever came when all had left has found nothing, and the outcomes may have been fetched already.
+            guard !isFinished else { return false }
+            for (index, selection) in scan.selections.enumerated() { best[index].formUnion(selection) }
+            guard participantCount == 0 else { return false }
             isFinished = true
             return true
         }
