@@ -92,17 +92,15 @@ final class QueryPoolTests {
         let queue = SearchQueue(waitingMax: 10)
         let answers = Answers()
         #expect(queue.append(answers.search(0, long, query(k: 100))))
-        guard case .begin(let batch)? = queue.next() else { return #expect(Bool(false), "expected a batch") }
-        let pass = PassUnderWay(batch.searches)
+        let pass = PassUnderWay(try #require(queue.next()?.batch).searches)
         queue.begin(pass)
-        guard case .join(let joined)? = queue.next() else { return #expect(Bool(false), "expected a pass to join") }
-        #expect(joined === pass)
+        #expect(queue.next()?.joined === pass)
         #expect(queue.append(answers.search(1, collection, query())))
-        guard case .begin(let next)? = queue.next() else { return #expect(Bool(false), "expected another batch") }
+        let next = try #require(queue.next()?.batch)
         #expect(next.searches.count == 1 && next.searches[0].collection === collection)
         queue.close()
         // Also when the queue is closed: what is under way ends the sooner.
-        guard case .join? = queue.next() else { return #expect(Bool(false), "expected a pass to join") }
+        #expect(queue.next()?.joined === pass)
         #expect(pass.pass.takePart())
         #expect(queue.next() == nil)
         // Who comes late has nothing to do, neither before nor after the outcomes were fetched.
@@ -325,5 +323,15 @@ private final class Answers: @unchecked Sendable {
 extension TopKOutcome {
     fileprivate var code: StoreError.Code? {
         if case .failure(let error) = self { error.code } else { nil }
+    }
+}
+
+extension SearchQueue.Work {
+    fileprivate var batch: SearchQueue.Batch? {
+        if case .begin(let batch) = self { batch } else { nil }
+    }
+
+    fileprivate var joined: PassUnderWay? {
+        if case .join(let pass) = self { pass } else { nil }
     }
 }
