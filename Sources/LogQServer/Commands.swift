@@ -151,7 +151,7 @@ extension Commands {
         guard first <= max else {
             throw WireError(.badRequest, "got range_min=\(first) range_max=\(max), expected range_min up to range_max")
         }
-        // Both may be as large as an integer gets, so nothing is added to them.
+        // Either may be as large as an integer gets: they are added up only where the sum is at most `max`.
         let last = max - first < request.k ? max : first - 1 + request.k
         guard last <= limits.kMax else {
             throw WireError(.limit, "got ranks \(first) to \(last), expected at most rank \(limits.kMax)")
