@@ -5,6 +5,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #pragma STDC FP_CONTRACT OFF
 
 // The sets this CPU can run, best first; ends with null.
@@ -19,17 +24,28 @@ static const vector_kernels *find(const char *name) {
     return NULL;
 }
 
+#if defined(__aarch64__)
+static bool has_dot_products(void) {
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return true;  // every Mac
+#endif
+}
+#endif
+
 static void choose(void) {
     size_t count = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512vnni");
     if (has_avx512) available[count++] = &vector_kernels_avx512;
     if (has_avx2) available[count++] = &vector_kernels_avx2;
 #elif defined(__aarch64__)
-    available[count++] = &vector_kernels_neon;
+    if (has_dot_products()) available[count++] = &vector_kernels_neon;
 #endif
     available[count++] = &vector_kernels_scalar;
     available[count] = NULL;
@@ -85,4 +101,45 @@ void vector_kernels_scores(
         for (size_t i = 0; i < count; ++i) scores[i] = 0 - scores[i];
         break;
     }
+}
+
+// Sets the bounds of the block of `row`: of its sixteen rows the largest of each term.
+static void set_bounds(const code_slab *slab, size_t row) {
+    size_t block = row / code_rows_in_block;
+    code_terms bounds = {.scale = 0, .norm = 0, .error = 0, .offset = -INFINITY};
+    for (size_t i = block * code_rows_in_block; i < (block + 1) * code_rows_in_block; ++i) {
+        if (slab->scales[i] > bounds.scale) bounds.scale = slab->scales[i];
+        if (slab->norms[i] > bounds.norm) bounds.norm = slab->norms[i];
+        if (slab->errors[i] > bounds.error) bounds.error = slab->errors[i];
+        if (slab->offsets[i] > bounds.offset) bounds.offset = slab->offsets[i];
+    }
+    bounds.scale = 1 / bounds.scale;
+    slab->bounds[block] = bounds;
+}
+
+static void set_terms(const code_slab *slab, size_t row, code_terms terms) {
+    slab->scales[row] = terms.scale;
+    slab->norms[row] = terms.norm;
+    slab->errors[row] = terms.error;
+    slab->offsets[row] = terms.offset;
+}
+
+static const code_terms empty_terms = {.scale = 0, .norm = 0, .error = 0, .offset = -INFINITY};
+
+void vector_kernels_encode(
+    const vector_kernels *kernels, const void *vector, size_t dimension, code_form form, const code_slab *slab,
+    size_t row
+) {
+    set_terms(slab, row, kernels->encode(vector, dimension, form, slab, row));
+    set_bounds(slab, row);
+}
+
+void code_slab_clear_row(const code_slab *slab, size_t row) {
+    set_terms(slab, row, empty_terms);
+    set_bounds(slab, row);
+}
+
+void code_slab_clear(const code_slab *slab, size_t first, size_t count) {
+    for (size_t row = first; row < first + count; ++row) set_terms(slab, row, empty_terms);
+    for (size_t row = first; row < first + count; row += code_rows_in_block) set_bounds(slab, row);
 }

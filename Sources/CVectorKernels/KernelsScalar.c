@@ -1,5 +1,5 @@
 // The kernels in plain C: what the others are held against, and what runs where nothing better is known.
-#include "Kernels.h"
+#include "Codes.h"
 
 #pragma STDC FP_CONTRACT OFF
 
@@ -61,6 +61,43 @@ static void squared_distance(
     }
 }
 
+// Row by row, without the shortcut for whole blocks.
+static size_t scan(
+    const code_queries *queries, const code_slab *slab, size_t *first, size_t end, code_hit *hits, size_t hits_max
+) {
+    size_t hit_count = 0;
+    size_t block = *first;
+    const size_t room = code_rows_in_block * queries->count;
+    for (; block < end && hit_count + room <= hits_max; ++block) {
+        const uint8_t *codes = slab->codes + block * slab->groups * 64;
+        for (size_t query = 0; query < queries->count; ++query) {
+            for (size_t place = 0; place < code_rows_in_block; ++place) {
+                int32_t sum = queries->starts[query];
+                for (size_t group = 0; group < slab->groups; ++group) {
+                    const int8_t *left = queries->codes + (group * code_queries_max + query) * 4;
+                    const uint8_t *right = codes + group * 64 + place * 4;
+                    for (size_t i = 0; i < 4; ++i) sum += left[i] * right[i];
+                }
+                size_t row = block * code_rows_in_block + place;
+                float bound = (float)sum * slab->scales[row]
+                    + (queries->norm_factors[query] * slab->norms[row]
+                       + (queries->error_factors[query] * slab->errors[row]
+                          + queries->offset_factors[query] * slab->offsets[row]));
+                if (bound < queries->thresholds[query] || slab->offsets[row] == -INFINITY) continue;
+                hits[hit_count++] = (code_hit){(uint32_t)row, (uint32_t)query};
+            }
+        }
+    }
+    *first = block;
+    return hit_count;
+}
+
+static code_terms encode(
+    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
+) {
+    return encode_row(vector, dimension, form, slab, row);
+}
+
 static void multiply_tile(
     size_t depth, const float *a, size_t a_row_stride, size_t a_depth_stride, const float *b, float *c,
     size_t c_row_stride
@@ -83,6 +120,9 @@ const vector_kernels vector_kernels_scalar = {
     .dot = dot,
     .dot_and_square = dot_and_square,
     .squared_distance = squared_distance,
+    .query_code_max = 127,
+    .scan = scan,
+    .encode = encode,
     .tile_rows = tile_rows,
     .tile_columns = tile_columns,
     .multiply_tile = multiply_tile,

@@ -5,6 +5,7 @@
 //   TILE_ROWS, TILE_VECTORS  the block of a matrix product that fits the registers
 //   TILE_LANES               float32 in one register
 //   load_tail(p, n)          the first n (0 to 8) float32 at p, zeros after them, reading nothing beyond
+// and what KernelsCodes.h asks for.
 
 typedef float float8 __attribute__((vector_size(32)));
 typedef double double8 __attribute__((vector_size(64)));
@@ -135,11 +136,17 @@ static void multiply_tile(
 
 static float exponentiate(float *values, size_t count, float shift) { return exponentiate_all(values, count, shift); }
 
+// The last of the functions: it forbids contractions from here on.
+#include "KernelsCodes.h"
+
 const vector_kernels KERNEL_SET = {
     .name = KERNEL_NAME,
     .dot = dot,
     .dot_and_square = dot_and_square,
     .squared_distance = squared_distance,
+    .query_code_max = QUERY_CODE_MAX,
+    .scan = scan,
+    .encode = encode,
     .tile_rows = tile_rows,
     .tile_columns = tile_columns,
     .multiply_tile = multiply_tile,

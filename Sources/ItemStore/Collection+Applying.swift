@@ -1,4 +1,6 @@
 import SamplingFrequency
+import Synchronization
+import VectorIndex
 
 #if canImport(Glibc)
 import Glibc
@@ -61,6 +63,7 @@ extension Collection {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         let hash = IdentifierTable.Hash(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
+        freedRowCount.wrappingAdd(1, ordering: .releasing)
         identifiers.remove(row, hash) {
             chunk.pointee.lock.withWriteLock {
                 chunk.pointee.clearIdentity(index)
@@ -137,7 +140,10 @@ extension Collection {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         let isNew = !chunk.pointee.flags[index].contains(.hasVector)
-        chunk.pointee.lock.withWriteLock { chunk.pointee.setVector(index, vector) }
+        chunk.pointee.lock.withWriteLock {
+            chunk.pointee.setVector(index, vector)
+            chunk.pointee.setCodes(index)
+        }
         markRow(row)
         if isNew { updateSummary { $0.itemCount += 1 } }
     }
@@ -226,9 +232,15 @@ extension ItemChunk {
         features[index] = json.map { FeatureText(copying: $0) }
     }
 
+    /// Encodes the vector that the row has.
+    func setCodes(_ index: Int) {
+        codes.set(firstSlot + index, vectors + index * codes.dimension)
+    }
+
     /// Takes the id and the embedding away.
     func clearIdentity(_ index: Int) {
         IdentifierSlot.clear(identifiers + index)
+        if flags[index].contains(.hasVector) { codes.clear(firstSlot + index) }
         flags[index] = []
     }
 }

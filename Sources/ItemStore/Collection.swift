@@ -19,6 +19,8 @@ package final class Collection: @unchecked Sendable {
     let estimator: GapEstimator
     let identifiers = IdentifierTable()
     let chunks: ChunkDirectory
+    /// Rises when an id loses its row.
+    let freedRowCount = Atomic<Int>(0)
     private let summaryLock = ReadWriteLock()
     private var lockedSummary = Summary()
 
@@ -60,7 +62,7 @@ package final class Collection: @unchecked Sendable {
         self.number = number
         self.configuration = configuration
         estimator = GapEstimator(alpha: configuration.alpha)
-        chunks = ChunkDirectory(dimension: configuration.dimension)
+        chunks = ChunkDirectory(dimension: configuration.dimension, metric: configuration.metric)
     }
 
     deinit {

@@ -217,6 +217,7 @@ final class LoadingCollection {
                 collection.writer.freeRows.append(row)
                 continue
             }
+            if flags.contains(.hasVector) { chunk.pointee.setCodes(index) }
             let id = IdentifierSlot.bytes(chunk.pointee.identifiers + index)
             let hash = IdentifierTable.Hash(id)
             if collection.rowByWriter(of: id, hash) != nil {

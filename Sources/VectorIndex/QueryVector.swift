@@ -11,7 +11,8 @@ package struct QueryVector: Sendable {
     /// The Euclidean length of the query.
     package let norm: Double
 
-    private let padded: [Double]
+    /// The numbers of the query, then zeros up to a multiple of 16.
+    let elements: [Double]
     // A table of functions that lives as long as the process.
     nonisolated(unsafe) private let kernels: UnsafePointer<vector_kernels>
 
@@ -35,7 +36,7 @@ package struct QueryVector: Sendable {
         self.metric = metric
         self.dimension = vector.count
         self.norm = square.squareRoot()
-        self.padded = padded
+        elements = padded
         self.kernels = kernels
     }
 
@@ -47,7 +48,7 @@ package struct QueryVector: Sendable {
         into scores: UnsafeMutablePointer<Double>
     ) {
         let byteStride = stride * MemoryLayout<Float>.size
-        vector_kernels_scores(kernels, metric.score, padded, dimension, norm, rows, count, byteStride, scores)
+        vector_kernels_scores(kernels, metric.score, elements, dimension, norm, rows, count, byteStride, scores)
     }
 
     /// Scores one row.

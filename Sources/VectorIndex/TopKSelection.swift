@@ -2,81 +2,91 @@
 ///
 /// The idea: a heap of at most k entries with the *worst* at its root. A candidate is compared with that one; if it
 /// loses, which is what nearly always happens, it costs one comparison of two numbers. So read `threshold` in the
-/// loop over the rows and fetch the id only for those not below it. The payload (a row number, say) is asked for only
-/// when the candidate enters.
+/// loop over the rows and fetch the id only for those not below it.
+///
+/// Each entry has a *place*, 0 ..< k, that it keeps while it is in; the place of one that is pushed out goes to the
+/// one that pushed it. What belongs to an entry beside score and id is kept by the caller, by place.
 ///
 /// The answer depends on the set of candidates alone, never on their order. A score that is not a number never enters.
-package struct TopKSelection<Payload> {
-    package struct Element {
-        package let score: Double
-        package let id: [UInt8]
-        package let payload: Payload
-
-        /// Whether this ranks after the other.
-        @inlinable
-        func isWorse(than other: Element) -> Bool {
-            if score != other.score { return score < other.score }
-            return other.id.withUnsafeBytes { precedes($0, id) }
-        }
+package struct TopKSelection {
+    private struct Entry {
+        let score: Double
+        let place: Int
     }
 
     package let k: Int
     /// Scores below this cannot enter. One that equals it still can, by its id.
     package private(set) var threshold: Double
-    private var heap: [Element] = []
+    private var heap: [Entry] = []
+    /// The ids by place, each in 256 bytes: its length, then itself. So nothing is allocated when one takes over.
+    private var ids: [UInt8] = []
+    private static let idStride = 256
 
     /// Candidates that score below `scoreMin` never enter.
     package init(k: Int, scoreMin: Double = -.infinity) {
         precondition(k >= 0)
         self.k = k
         threshold = k == 0 ? .infinity : scoreMin
-        heap.reserveCapacity(min(k, 1_024))
     }
 
     /// The number of entries so far, at most k.
     package var count: Int { heap.count }
 
-    /// Takes the candidate if it is among the best k so far; says whether.
-    @discardableResult
-    package mutating func insert(
-        score: Double,
-        id: UnsafeRawBufferPointer,
-        payload: @autoclosure () -> Payload
-    ) -> Bool {
-        guard score >= threshold, k > 0 else { return false }
+    /// Takes the candidate if it is among the best k so far, and returns its place; nil if it is not. An id has at most
+    /// 255 bytes.
+    package mutating func insert(score: Double, id: UnsafeRawBufferPointer) -> Int? {
+        guard score >= threshold, k > 0 else { return nil }
         if heap.count < k {
-            heap.append(Element(score: score, id: [UInt8](id), payload: payload()))
+            let place = heap.count
+            ids.append(contentsOf: repeatElement(0, count: Self.idStride))
+            heap.append(Entry(score: score, place: place))
+            setID(id, at: place)
             siftUp()
             if heap.count == k { threshold = heap[0].score }
-            return true
+            return place
         }
-        guard score > threshold || precedes(id, heap[0].id) else { return false }
-        heap[0] = Element(score: score, id: [UInt8](id), payload: payload())
+        let place = heap[0].place
+        guard score > threshold || withID(at: place, { precedes(id, $0) }) else { return nil }
+        setID(id, at: place)
+        heap[0] = Entry(score: score, place: place)
         siftDown()
         threshold = heap[0].score
-        return true
+        return place
     }
 
-    /// Takes what the other has, as if its candidates had been offered here.
-    package mutating func formUnion(_ other: TopKSelection) {
-        for element in other.heap {
-            element.id.withUnsafeBytes { id in
-                _ = insert(score: element.score, id: id, payload: element.payload)
-            }
+    /// The entries, best first: scores and places.
+    package func sorted() -> [(score: Double, place: Int)] {
+        heap.sorted { isWorse($1, than: $0) }.map { ($0.score, $0.place) }
+    }
+
+    /// Calls `body` with the id of the entry at `place`.
+    package func withID<R>(at place: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+        ids.withUnsafeBytes { bytes in
+            let start = place * Self.idStride
+            return body(UnsafeRawBufferPointer(rebasing: bytes[start + 1..<start + 1 + Int(bytes[start])]))
         }
     }
 
-    /// The entries, best first.
-    package consuming func sorted() -> [Element] {
-        heap.sort { $1.isWorse(than: $0) }
-        return heap
+    private mutating func setID(_ id: UnsafeRawBufferPointer, at place: Int) {
+        precondition(id.count < Self.idStride, "got an id of \(id.count) bytes, expected at most 255")
+        ids.withUnsafeMutableBytes { bytes in
+            let start = place * Self.idStride
+            bytes[start] = UInt8(id.count)
+            UnsafeMutableRawBufferPointer(rebasing: bytes[start + 1..<start + 1 + id.count]).copyMemory(from: id)
+        }
+    }
+
+    /// Whether `left` ranks after `right`.
+    private func isWorse(_ left: Entry, than right: Entry) -> Bool {
+        if left.score != right.score { return left.score < right.score }
+        return withID(at: left.place) { leftID in withID(at: right.place) { precedes($0, leftID) } }
     }
 
     private mutating func siftUp() {
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
-            guard heap[child].isWorse(than: heap[parent]) else { return }
+            guard isWorse(heap[child], than: heap[parent]) else { return }
             heap.swapAt(child, parent)
             child = parent
         }
@@ -87,7 +97,7 @@ package struct TopKSelection<Payload> {
         while true {
             var worst = parent
             for child in (2 * parent + 1)...(2 * parent + 2)
-            where child < heap.count && heap[child].isWorse(than: heap[worst]) {
+            where child < heap.count && isWorse(heap[child], than: heap[worst]) {
                 worst = child
             }
             if worst == parent { return }
@@ -98,12 +108,9 @@ package struct TopKSelection<Payload> {
 }
 
 /// Whether `left` comes before `right`, byte by byte, a prefix before what it begins.
-@usableFromInline
-func precedes(_ left: UnsafeRawBufferPointer, _ right: [UInt8]) -> Bool {
-    right.withUnsafeBytes { right in
-        for index in 0..<min(left.count, right.count) where left[index] != right[index] {
-            return left[index] < right[index]
-        }
-        return left.count < right.count
+private func precedes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+    for index in 0..<min(left.count, right.count) where left[index] != right[index] {
+        return left[index] < right[index]
     }
+    return left.count < right.count
 }

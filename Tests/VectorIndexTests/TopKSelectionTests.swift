@@ -12,17 +12,21 @@ import Testing
     }
 
     private func select(_ candidates: [Candidate], k: Int) -> [Candidate] {
-        var selection = TopKSelection<Int>(k: k)
+        var selection = TopKSelection(k: k)
+        // What a caller keeps by place.
+        var kept: [Int] = []
         for (row, candidate) in candidates.enumerated() {
             let before = selection.threshold
-            let entered = candidate.id.withUnsafeBytes {
-                selection.insert(score: candidate.score, id: $0, payload: row)
-            }
-            #expect(!entered || candidate.score >= before)
+            let place = candidate.id.withUnsafeBytes { selection.insert(score: candidate.score, id: $0) }
+            guard let place else { continue }
+            #expect(candidate.score >= before)
+            if place == kept.count { kept.append(row) } else { kept[place] = row }
         }
-        let sorted = selection.sorted()
-        for element in sorted { #expect(candidates[element.payload].id == element.id) }
-        return sorted.map { Candidate(score: $0.score, id: $0.id) }
+        return selection.sorted().map { entry in
+            let id = selection.withID(at: entry.place) { Array($0) }
+            #expect(candidates[kept[entry.place]].id == id)
+            return Candidate(score: entry.score, id: id)
+        }
     }
 
     @Test func agreesWithSortingEverything() {
@@ -49,26 +53,26 @@ import Testing
         }
     }
 
-    @Test func payloadIsAskedOnlyOnEntry() {
-        var selection = TopKSelection<Int>(k: 1)
-        var asked = 0
-        func payload() -> Int {
-            asked += 1
-            return asked
-        }
-        func insert(_ score: Double, _ id: String) -> Bool {
+    @Test func placesAreKeptAndHandedOn() {
+        var selection = TopKSelection(k: 2, scoreMin: 0.25)
+        func insert(_ score: Double, _ id: String) -> Int? {
             var id = id
-            return id.withUTF8 { selection.insert(score: score, id: UnsafeRawBufferPointer($0), payload: payload()) }
+            return id.withUTF8 { selection.insert(score: score, id: UnsafeRawBufferPointer($0)) }
         }
-        #expect(selection.threshold == -.infinity)
-        #expect(insert(1, "b"))
+        #expect(selection.threshold == 0.25)
+        #expect(insert(0.2, "a") == nil)
+        #expect(insert(1, "b") == 0)
+        #expect(selection.threshold == 0.25)
+        #expect(insert(.nan, "a") == nil)
+        #expect(insert(2, String(repeating: "x", count: 255)) == 1)
         #expect(selection.threshold == 1)
-        #expect(!insert(0.5, "a"))
-        #expect(!insert(1, "c"))
-        #expect(!insert(.nan, "a"))
-        #expect(insert(1, "a"))
-        #expect(asked == 2)
-        #expect(selection.sorted().map(\.id) == [Array("a".utf8)])
+        #expect(insert(0.5, "a") == nil)
+        #expect(insert(1, "c") == nil)
+        #expect(insert(1, "a") == 0)
+        #expect(insert(3, "d") == 0)
+        #expect(selection.count == 2)
+        #expect(selection.sorted().map(\.place) == [0, 1])
+        #expect(selection.withID(at: 1) { $0.count } == 255)
     }
 
     @Test func zeroAndNegativeZeroTie() {

@@ -1,7 +1,8 @@
-// Arithmetic over contiguous float32, in one set of functions for each kind of CPU.
+// Arithmetic over contiguous vectors, in one set of functions for each kind of CPU.
 //
-// Two families. The *scores* decide what a search answers, so they are defined down to the bit: every set gives the
-// same ones. The *matrix* functions serve a trainer: fast, and equal within rounding.
+// Three families. The *scores* decide what a search answers, so they are defined down to the bit: every set gives the
+// same ones. The *codes* only rule out what cannot be an answer, by a bound that holds on every set. The *matrix*
+// functions serve a trainer: fast, and equal within rounding.
 //
 // A score is summed in float64 in 16 lanes: lane j takes the elements i with i mod 16 == j, in ascending order. Then
 // lane j takes lane j + 8, lane j + 4, lane j + 2, lane j + 1. The product of two float32 is exact in float64, so a
@@ -13,10 +14,78 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(__cplusplus)
 extern "C" {
 #endif
+
+// ---- Codes
+//
+// A row y is kept as one code c from -127 to 127 for each dimension, and a scale s: y is near y' = s·c. What the codes
+// leave out is bounded by Cauchy and Schwarz. With x' the decoded query, x = (x − x') + x':
+//
+//     ⟨x, y⟩ ≤ ⟨x', y'⟩ + ‖x − x'‖·‖y'‖ + ‖x‖·‖y − y'‖
+//
+// The codes of 16 rows make a *block*: for every four dimensions (a *group*, the last filled up with zeros) 64 bytes,
+// four codes of the first row, four of the second and so on, each code plus 128. So one instruction that adds four
+// products of unsigned and signed bytes to each of 16 sums advances all rows of the block, and nothing is summed across
+// lanes. The 128 that is too much of every code adds 128·Σ(query codes) to each sum: one number a query, taken off
+// at the start.
+
+enum {
+    code_rows_in_block = 16,
+    code_queries_max = 8,
+};
+
+// What a row needs beside its codes. Whatever widens the bound is rounded up.
+typedef struct code_terms {
+    float scale;   // s; 0 if it would underflow, then all codes are 0
+    float norm;    // ‖y'‖
+    float error;   // ‖y − y'‖, at least 2^-120
+    float offset;  // 0; −‖y‖²/2 for l2; −∞ in an empty slot
+} code_terms;
+
+// The codes of a run of rows and their terms, each term in an array of its own. Over memory of the caller.
+typedef struct code_slab {
+    size_t groups;                 // (dimension + 3) / 4
+    uint8_t *_Nonnull codes;       // blocks × groups × 64
+    float *_Nonnull scales;        // one for each row, like the next three
+    float *_Nonnull norms;
+    float *_Nonnull errors;
+    float *_Nonnull offsets;
+    code_terms *_Nonnull bounds;   // one for each block: 1 / the largest scale, and the largest norm, error, offset
+} code_slab;
+
+// Up to eight queries that go through the codes together. Everything is divided by the query's own scale, so the sum
+// of products of codes needs only the row's scale. A row stays if
+//
+//     sum·scale + (norm_factor·norm + (error_factor·error + offset_factor·offset)) ≥ threshold
+//
+// or if that is no number: an overflow never loses a row. The factors are inflated for the rounding of this formula.
+typedef struct code_queries {
+    size_t count;                                  // 1 to 8
+    const int8_t *_Nonnull codes;                  // groups × 8 queries × 4, zeros for queries that there are not
+    int32_t starts[code_queries_max];              // −128·Σ codes
+    float norm_factors[code_queries_max];
+    float error_factors[code_queries_max];
+    float offset_factors[code_queries_max];
+    float thresholds[code_queries_max];
+} code_queries;
+
+// A row that a query has to look at.
+typedef struct code_hit {
+    uint32_t row;
+    uint32_t query;
+} code_hit;
+
+typedef enum {
+    code_plain,       // y as it is
+    code_normalized,  // y / ‖y‖; zeros stay zeros
+    code_offset,      // y as it is, with the offset −‖y‖²/2
+} code_form;
+
+// ----
 
 // One set of functions. `query` holds `dimension` numbers, padded with zeros to a multiple of 16 (what may be read).
 // Row i begins `stride` bytes after row i - 1.
@@ -35,6 +104,18 @@ typedef struct vector_kernels {
     void (*_Nonnull squared_distance)(
         const double *_Nonnull query, size_t dimension,
         const void *_Nonnull rows, size_t count, size_t stride, double *_Nonnull sums);
+
+    // The largest code of a query; less than 127 where larger products would saturate.
+    int8_t query_code_max;
+    // Goes through the blocks from *first until `end`, or until there might not be room in `hits` for those of one more
+    // block (16 × the queries); *first is then the block to go on with. Returns the number of hits: rows for which the
+    // condition above holds, and no row for which its exact value does not hold by far.
+    size_t (*_Nonnull scan)(
+        const code_queries *_Nonnull queries, const code_slab *_Nonnull slab,
+        size_t *_Nonnull first, size_t end, code_hit *_Nonnull hits, size_t hits_max);
+    // Writes the codes of a vector to the place of `row` and returns its terms.
+    code_terms (*_Nonnull encode)(
+        const void *_Nonnull vector, size_t dimension, code_form form, const code_slab *_Nonnull slab, size_t row);
 
     // c[tile_rows × tile_columns] += a · b, the innermost block of a matrix product. `a` is addressed by two strides
     // (in floats); `b` is packed: tile_columns numbers for each step of the depth.
@@ -70,6 +151,17 @@ void vector_kernels_scores(
     const vector_kernels *_Nonnull kernels, vector_score score,
     const double *_Nonnull query, size_t dimension, double query_norm,
     const void *_Nonnull rows, size_t count, size_t stride, double *_Nonnull scores);
+
+// Encodes `vector` as the slab's row `row`, terms and bounds included.
+void vector_kernels_encode(
+    const vector_kernels *_Nonnull kernels, const void *_Nonnull vector, size_t dimension, code_form form,
+    const code_slab *_Nonnull slab, size_t row);
+
+// Makes `count` rows from `first` empty, both multiples of 16: no query ever has to look at them.
+void code_slab_clear(const code_slab *_Nonnull slab, size_t first, size_t count);
+
+// Makes one row empty.
+void code_slab_clear_row(const code_slab *_Nonnull slab, size_t row);
 
 // Row-major float32 matrices; each stride is the distance between rows, in floats. `rows` and `columns` are those of
 // the result c, `depth` is what is summed over.

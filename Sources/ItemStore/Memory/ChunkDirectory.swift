@@ -1,4 +1,5 @@
 import Synchronization
+import VectorIndex
 
 #if canImport(Glibc)
 import Glibc
@@ -12,15 +13,23 @@ import Darwin
 ///
 /// The addresses stand in a mapping that is large enough for 2^32 rows and of which only touched pages exist, so it
 /// never moves. A new chunk is published by raising `count`: whoever has read the count may use every chunk below it.
+///
+/// The codes of 32 chunks at a time share a slab, so that scanning them is one long run over large pages. The first slab
+/// of a collection stays on small ones: there may be a thousand collections with a handful of items.
 final class ChunkDirectory: @unchecked Sendable {
     static let chunkCountMax = (1 << 32) / ItemChunk.rowCount
 
     private let chunks: UnsafeMutablePointer<UnsafeMutablePointer<ItemChunk>?>
     private let published = Atomic<Int>(0)
     private let dimension: Int
+    private let metric: Metric
+    private static let chunksInSlab = 32
+    /// Writer thread only, like all that grows.
+    private var slabs: [(memory: LargePageMemory, codes: CodeSlab)] = []
 
-    init(dimension: Int) {
+    init(dimension: Int, metric: Metric) {
         self.dimension = dimension
+        self.metric = metric
         let byteCount = Self.chunkCountMax * MemoryLayout<UnsafeMutablePointer<ItemChunk>?>.stride
         chunks = mapAnonymousMemory(byteCount: byteCount)
             .bindMemory(to: UnsafeMutablePointer<ItemChunk>?.self, capacity: Self.chunkCountMax)
@@ -32,6 +41,7 @@ final class ChunkDirectory: @unchecked Sendable {
             chunks[index]!.deallocate()
         }
         munmap(chunks, Self.chunkCountMax * MemoryLayout<UnsafeMutablePointer<ItemChunk>?>.stride)
+        for slab in slabs { slab.memory.deallocate() }
     }
 
     var count: Int { published.load(ordering: .acquiring) }
@@ -45,10 +55,22 @@ final class ChunkDirectory: @unchecked Sendable {
         let wanted = Int(row) / ItemChunk.rowCount + 1
         for index in count..<max(count, wanted) {
             let chunk = UnsafeMutablePointer<ItemChunk>.allocate(capacity: 1)
-            chunk.initialize(to: ItemChunk(dimension: dimension))
+            let firstSlot = index % Self.chunksInSlab * ItemChunk.rowCount
+            if firstSlot == 0 { addSlab() }
+            chunk.initialize(to: ItemChunk(dimension: dimension, codes: slabs.last!.codes, firstSlot: firstSlot))
             chunks[index] = chunk
             published.store(index + 1, ordering: .releasing)
         }
+    }
+
+    private func addSlab() {
+        let slotCount = Self.chunksInSlab * ItemChunk.rowCount
+        let memory = LargePageMemory(
+            byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
+            usesLargePages: !slabs.isEmpty
+        )
+        let codes = CodeSlab(memory: memory.start, slotCount: slotCount, dimension: dimension, metric: metric)
+        slabs.append((memory, codes))
     }
 
     /// The address space of all chunks, in bytes.

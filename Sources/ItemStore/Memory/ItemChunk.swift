@@ -1,4 +1,5 @@
 import SamplingFrequency
+import VectorIndex
 
 #if canImport(Glibc)
 import Glibc
@@ -30,6 +31,9 @@ struct RowFlags: OptionSet {
 ///     touched      1,024 x 4 bytes      writer thread only, see `TouchStamp`
 ///     dirty        264 bytes            writer thread only, see `DirtyRecords`
 ///     flags        1,024 x 1 byte
+///
+/// The codes of the vectors lie elsewhere, in a slab that several chunks share (`ChunkDirectory`), but under this lock:
+/// slot `firstSlot + i` of the slab belongs to row i of the chunk.
 struct ItemChunk {
     static let rowCount = 1024
 
@@ -42,11 +46,13 @@ struct ItemChunk {
     let touched: UnsafeMutablePointer<UInt32>
     let flags: UnsafeMutablePointer<RowFlags>
     let dirty: UnsafeMutablePointer<DirtyRecords>
+    let codes: CodeSlab
+    let firstSlot: Int
 
     private let mapping: UnsafeMutableRawPointer
     private let mappingByteCount: Int
 
-    init(dimension: Int) {
+    init(dimension: Int, codes: CodeSlab, firstSlot: Int) {
         let rows = Self.rowCount
         let layout = Layout(dimension: dimension)
         mappingByteCount = layout.byteCount
@@ -61,6 +67,9 @@ struct ItemChunk {
         dirty = (mapping + layout.dirty).bindMemory(to: DirtyRecords.self, capacity: 1)
         flags = (mapping + layout.flags).bindMemory(to: RowFlags.self, capacity: rows)
         statistics.initialize(repeating: .unseen, count: rows)
+        self.codes = codes
+        self.firstSlot = firstSlot
+        codes.clear(firstSlot..<firstSlot + rows)
     }
 
     func deallocate() {
@@ -73,8 +82,10 @@ struct ItemChunk {
         precondition(status == 0, "munmap of a chunk: errno \(errno)")
     }
 
-    /// The bytes that a full chunk of this dimension takes, without long ids and features.
-    static func byteCount(dimension: Int) -> Int { Layout(dimension: dimension).byteCount }
+    /// The bytes that a full chunk of this dimension takes with its codes, without long ids and features.
+    static func byteCount(dimension: Int) -> Int {
+        Layout(dimension: dimension).byteCount + CodeSlab.byteCount(slotCount: rowCount, dimension: dimension)
+    }
 
     /// Where the arrays begin, each on a cache line of its own.
     private struct Layout {
@@ -105,14 +116,4 @@ struct ItemChunk {
             return offset
         }
     }
-}
-
-/// Zeroed memory that never moves and costs nothing until it is written.
-func mapAnonymousMemory(byteCount: Int) -> UnsafeMutableRawPointer {
-    let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0)
-    guard let address, address != MAP_FAILED else {
-        // Like a failed malloc: there is no state to which a half-made chunk could return.
-        fatalError("out of memory: could not map \(byteCount) bytes, errno \(errno)")
-    }
-    return address
 }

@@ -1,4 +1,3 @@
-import SamplingFrequency
 import Synchronization
 import VectorIndex
 
@@ -21,6 +20,7 @@ package final class TopKPass: @unchecked Sendable {
     let collection: Collection
     let queries: [TopKQuery]
     private let chunkCount: Int
+    private let freedRowCount: Int
     private let claimedChunkCount = Atomic<Int>(0)
     /// A bit for each query whose deadline has passed.
     private let expired = Atomic<UInt8>(0)
@@ -29,7 +29,8 @@ package final class TopKPass: @unchecked Sendable {
     private let lock = ReadWriteLock()
     private var participantCount = 0
     private var isFinished = false
-    private var best: [TopKSelection<SelectedColumns>]
+    private var hasParticipated = false
+    private var best: [RankedItems]
 
     /// `queries`: 1 to 8, of the collection's dimension and metric.
     package init(_ collection: Collection, _ queries: [TopKQuery]) {
@@ -40,8 +41,9 @@ package final class TopKPass: @unchecked Sendable {
         }
         self.collection = collection
         self.queries = queries
+        freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
         chunkCount = collection.chunks.count
-        best = queries.map { TopKSelection(k: $0.ranks.upperBound, scoreMin: $0.scoreMin) }
+        best = queries.map(RankedItems.init)
     }
 
     deinit {
@@ -60,32 +62,47 @@ package final class TopKPass: @unchecked Sendable {
         while let claim = claim() {
             expire(&scan)
             guard scan.hasQueries else { break }
-            for chunk in claim { scan.scan(chunk) }
+            for index in claim { scan.scan(collection.chunks[index].pointee) }
         }
         return lock.withWriteLock {
+            join(scan.items)
             participantCount -= 1
-            // Whoever came when all had left has found nothing, and the outcomes may have been fetched already.
-            guard !isFinished else { return false }
-            for (index, selection) in scan.selections.enumerated() { best[index].formUnion(selection) }
-            guard participantCount == 0 else { return false }
+            guard participantCount == 0, !isFinished else { return false }
             isFinished = true
             return true
+        }
+    }
+
+    private func join(_ items: [RankedItems]) {
+        if hasParticipated {
+            for (index, items) in items.enumerated() { best[index].formUnion(items) }
+        } else {
+            best = items
+            hasParticipated = true
         }
     }
 
     /// The outcome of each query. For whoever was told by `takePart`.
     package func outcomes() -> [TopKOutcome] {
         let expired = expired.load(ordering: .relaxed)
-        return lock.withWriteLock {
-            let selections = best
-            best = []
-            return zip(queries, selections).enumerated().map { index, pair in
-                guard expired & 1 << UInt8(index) == 0 else {
-                    return .failure(StoreError(.timeout, "the search was not done in time, nothing is answered"))
-                }
-                return .success(TopKAnswer(pair.1.sorted().dropFirst(pair.0.ranks.lowerBound - 1), pair.0.columns))
+        let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != freedRowCount
+        let items = lock.withReadLock { best }
+        return zip(queries, items).enumerated().map { index, pair in
+            let (query, items) = pair
+            guard expired & 1 << UInt8(index) == 0 else {
+                return .failure(StoreError(.timeout, "the search was not done in time, nothing is answered"))
             }
+            if mayRepeatIDs, items.hasRepeatedID { return searchAgain(query) }
+            return .success(items.answer(query.ranks))
         }
+    }
+
+    /// An id that was deleted and put again while the rows were scanned may have been met in both of its rows. Then it
+    /// took the place of another item, and nothing helps but another pass; at the latest the deadline ends it.
+    private func searchAgain(_ query: TopKQuery) -> TopKOutcome {
+        let pass = TopKPass(collection, [query])
+        _ = pass.takePart()
+        return pass.outcomes()[0]
     }
 
     private func claim() -> Range<Int>? {

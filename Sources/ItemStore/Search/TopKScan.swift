@@ -1,95 +1,84 @@
-import Foundation
 import PackedStrings
 import SamplingFrequency
 import VectorIndex
 
 /// What one thread does in a `TopKPass`: scans chunks, and keeps the best of what it has seen for each query.
+///
+/// The codes rule out nearly all rows; the few that could be among the best are scored for real at once, under the same
+/// lock, which raises the threshold that the next blocks are held against. That is about k·ln(rows / k) rows that
+/// enter, and as many again that nearly do.
 struct TopKScan {
+    /// A lock is held for about this much of the codes, so that no writer waits long.
+    private static let codeBytesPerLock = 1 << 16
+
     private let collection: Collection
-    private let queries: [TopKQuery]
-    private let excluded: [Set<ArraySlice<UInt8>>]
+    private let scanner: CodeScanner
     private let summary: Collection.Summary
-    private(set) var selections: [TopKSelection<SelectedColumns>]
-    private var isDropped: [Bool]
+    private let blocksPerLock: Int
+    private var lines: [Line]
+
+    /// One query and what became of it so far.
+    private struct Line {
+        let vector: QueryVector
+        let columns: TopKColumns
+        let excluded: Set<ArraySlice<UInt8>>
+        var items: RankedItems
+        var isDropped = false
+    }
 
     init(_ collection: Collection, _ queries: [TopKQuery]) {
         self.collection = collection
-        self.queries = queries
-        excluded = queries.map { query in Set((0..<query.except.count).map { query.except[$0] }) }
+        scanner = CodeScanner(queries.map(\.vector))
         summary = collection.summary
-        selections = queries.map { TopKSelection(k: $0.ranks.upperBound, scoreMin: $0.scoreMin) }
-        isDropped = queries.map { _ in false }
+        let blockByteCount = collection.configuration.dimension * CodeSlab.slotsInBlock
+        blocksPerLock = max(1, Self.codeBytesPerLock / blockByteCount)
+        lines = queries.map { query in
+            Line(
+                vector: query.vector,
+                columns: query.columns,
+                excluded: Set((0..<query.except.count).map { query.except[$0] }),
+                items: RankedItems(query)
+            )
+        }
+        for (index, line) in lines.enumerated() { scanner.setThreshold(line.items.threshold, of: index) }
     }
 
-    var hasQueries: Bool { isDropped.contains(false) }
+    /// The best items for each query.
+    var items: [RankedItems] { lines.map(\.items) }
+
+    var hasQueries: Bool { lines.contains { !$0.isDropped } }
 
     mutating func drop(query: Int) {
-        isDropped[query] = true
+        lines[query].isDropped = true
+        scanner.setThreshold(.infinity, of: query)
     }
 
-    mutating func scan(_ chunkIndex: Int) {
-        let chunk = collection.chunks[chunkIndex]
-        for query in queries.indices where !isDropped[query] {
-            chunk.pointee.lock.withReadLock {
-                for index in 0..<ItemChunk.rowCount { judge(chunk.pointee, index, query) }
+    mutating func scan(_ chunk: ItemChunk) {
+        let firstBlock = chunk.firstSlot / CodeSlab.slotsInBlock
+        let endBlock = firstBlock + ItemChunk.rowCount / CodeSlab.slotsInBlock
+        for first in stride(from: firstBlock, to: endBlock, by: blocksPerLock) {
+            var blocks = first..<min(first + blocksPerLock, endBlock)
+            chunk.lock.withReadLock {
+                while !blocks.isEmpty {
+                    for hit in scanner.hits(in: chunk.codes, &blocks) {
+                        judge(chunk, Int(hit.slot) - chunk.firstSlot, Int(hit.query))
+                    }
+                }
             }
         }
     }
 
     /// Scores a row for real and takes it if it is good enough. Under the chunk's lock.
-    private mutating func judge(_ chunk: ItemChunk, _ index: Int, _ queryIndex: Int) {
+    private mutating func judge(_ chunk: ItemChunk, _ index: Int, _ query: Int) {
         guard let vector = collection.vector(chunk, index) else { return }
-        let query = queries[queryIndex]
-        let score = query.vector.score(vector.baseAddress!)
-        guard score >= selections[queryIndex].threshold else { return }
+        let score = lines[query].vector.score(vector.baseAddress!)
+        guard score >= lines[query].items.threshold, !lines[query].isDropped else { return }
         let id = IdentifierSlot.bytes(chunk.identifiers + index)
-        if !excluded[queryIndex].isEmpty, excluded[queryIndex].contains(ArraySlice(id)) { return }
-        selections[queryIndex].insert(
-            score: score,
-            id: id,
-            payload: SelectedColumns(collection, chunk, index, query.columns, summary)
-        )
-    }
-}
-
-/// What a selected row is answered with, of the moment at which it was scored.
-struct SelectedColumns {
-    var vector: [Float] = []
-    var logQ = 0.0
-    var features: [UInt8]?
-
-    init(
-        _ collection: Collection,
-        _ chunk: ItemChunk,
-        _ index: Int,
-        _ wanted: TopKColumns,
-        _ summary: Collection.Summary
-    ) {
-        if wanted.contains(.vector), let vector = collection.vector(chunk, index) { self.vector = Array(vector) }
-        if wanted.contains(.logQ) {
-            let record = chunk.statistics[index]
-            logQ = log(estimate(record, totals: summary.totals, liveItems: summary.itemCount).q)
+        if !lines[query].excluded.isEmpty, lines[query].excluded.contains(ArraySlice(id)) { return }
+        let wanted = lines[query].columns
+        let entered = lines[query].items.insert(score, id) {
+            SelectedColumns(collection, chunk, index, wanted, summary)
         }
-        if wanted.contains(.features) { features = chunk.features[index].map { Array($0.bytes) } }
-    }
-}
-
-extension TopKAnswer {
-    init(_ selected: some Swift.Collection<TopKSelection<SelectedColumns>.Element>, _ columns: TopKColumns) {
-        ids.reserveCapacity(strings: selected.count, bytes: selected.count * 16)
-        scores.reserveCapacity(selected.count)
-        for element in selected {
-            ids.append(element.id)
-            scores.append(element.score)
-            vectors.append(contentsOf: element.payload.vector)
-            if columns.contains(.logQ) { logQ.append(element.payload.logQ) }
-            if columns.contains(.features) {
-                if let json = element.payload.features {
-                    json.withUnsafeBytes { features.append($0) }
-                } else {
-                    features.append(UnsafeRawBufferPointer?.none)
-                }
-            }
-        }
+        if entered { scanner.setThreshold(lines[query].items.threshold, of: query) }
     }
 }

@@ -1,0 +1,100 @@
+// What the sets share about codes; encoding is the same steps in each.
+#pragma once
+
+#include "Kernels.h"
+
+#include <float.h>
+#include <math.h>
+
+// One sum for each row of a block.
+typedef int32_t sums16 __attribute__((vector_size(64)));
+
+// Scanning a block asks for the codes this many bytes ahead: far enough for memory that answers late, near enough to
+// find them still in the second cache.
+enum { code_prefetch_bytes = 128 * 1024 };
+
+static inline __attribute__((always_inline)) void prefetch_codes(const uint8_t *codes) {
+    // The address may lie behind the slab: a prefetch of what is not there does nothing.
+    __builtin_prefetch((const void *)((uintptr_t)codes + code_prefetch_bytes), 0, 2);
+}
+
+static inline float rounded_up(double value) {
+    float nearest = (float)value;
+    return (double)nearest < value ? nextafterf(nearest, INFINITY) : nearest;
+}
+
+enum { encode_lanes = 16 };
+
+static inline __attribute__((always_inline)) double sum_over_lanes(const double *lanes) {
+    double sum = 0;
+    for (size_t lane = 0; lane < encode_lanes; ++lane) sum += lanes[lane];
+    return sum;
+}
+
+// Up to 16 numbers of a vector, zeros behind them.
+static inline __attribute__((always_inline)) void load_lanes(const char *vector, size_t count, float *values) {
+    if (count >= encode_lanes) {
+        memcpy(values, vector, encode_lanes * sizeof(float));
+    } else {
+        memset(values, 0, encode_lanes * sizeof(float));
+        memcpy(values, vector, count * sizeof(float));
+    }
+}
+
+// All in float64, 16 lanes at a time, so that a compiler makes vectors of it. The codes may be any: the error is
+// measured from those that were taken.
+static inline __attribute__((always_inline)) code_terms encode_row(
+    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
+) {
+    float values[encode_lanes];
+    double squares[encode_lanes] = {0};
+    double largest[encode_lanes] = {0};
+    for (size_t i = 0; i < dimension; i += encode_lanes) {
+        load_lanes((const char *)vector + i * sizeof(float), dimension - i, values);
+        for (size_t lane = 0; lane < encode_lanes; ++lane) {
+            double value = values[lane];
+            double magnitude = __builtin_fabs(value);
+            squares[lane] += value * value;
+            largest[lane] = largest[lane] > magnitude ? largest[lane] : magnitude;
+        }
+    }
+    double square = sum_over_lanes(squares);
+    double maximum = 0;
+    for (size_t lane = 0; lane < encode_lanes; ++lane) maximum = largest[lane] > maximum ? largest[lane] : maximum;
+
+    double factor = form == code_normalized && square > 0 ? 1 / sqrt(square) : 1;
+    float scale = (float)(maximum * factor / 127);
+    if (!(scale >= FLT_MIN)) scale = 0;
+    double inverse = scale > 0 ? factor / (double)scale : 0;
+
+    double norms[encode_lanes] = {0};
+    double errors[encode_lanes] = {0};
+    uint8_t *codes = slab->codes + (row / code_rows_in_block * slab->groups) * 64 + row % code_rows_in_block * 4;
+    for (size_t i = 0; i < dimension; i += encode_lanes) {
+        load_lanes((const char *)vector + i * sizeof(float), dimension - i, values);
+        uint8_t shifted[encode_lanes];
+        for (size_t lane = 0; lane < encode_lanes; ++lane) {
+            double code = __builtin_rint((double)values[lane] * inverse);
+            code = code > 127 ? 127 : code;
+            code = code < -127 ? -127 : code;
+            double decoded = (double)scale * code;
+            double error = (double)values[lane] * factor - decoded;
+            norms[lane] += decoded * decoded;
+            errors[lane] += error * error;
+            shifted[lane] = (uint8_t)((int32_t)code + 128);
+        }
+        size_t group = i / 4;
+        for (size_t k = 0; k < encode_lanes / 4 && group + k < slab->groups; ++k) {
+            memcpy(codes + (group + k) * 64, shifted + 4 * k, 4);
+        }
+    }
+
+    // Sums of squares in float64: 2^-30 is far more than their rounding.
+    const double up = 1 + 0x1p-30;
+    return (code_terms){
+        .scale = scale,
+        .norm = rounded_up(sqrt(sum_over_lanes(norms)) * up),
+        .error = rounded_up(fmax(sqrt(sum_over_lanes(errors)) * up, 0x1p-120)),
+        .offset = form == code_offset ? rounded_up(-0.5 * square * (1 - 0x1p-18)) : 0,
+    };
+}

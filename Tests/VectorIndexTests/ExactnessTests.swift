@@ -1,0 +1,228 @@
+// Codes, bound and selection together against scoring everything: the same ids, and the same 64 bits of each score.
+
+import CVectorKernels
+import TestSupport
+import Testing
+
+@testable import VectorIndex
+
+/// Rows, their codes, and a search over them.
+private final class IndexedRows {
+    let rows: [Float]
+    let count: Int
+    let dimension: Int
+    let metric: Metric
+    let slab: CodeSlab
+    /// Multiplies the bound: below 1 it is no bound any more.
+    var boundFactor: Float = 1
+    private let memory: UnsafeMutableRawPointer
+    private let kernels: UnsafePointer<vector_kernels>
+    private(set) var scoredCount = 0
+
+    init(_ rows: [Float], dimension: Int, metric: Metric, kernels: UnsafePointer<vector_kernels>) {
+        self.rows = rows
+        self.dimension = dimension
+        self.metric = metric
+        self.kernels = kernels
+        count = rows.count / dimension
+        let slotCount = (count + 15) / 16 * 16
+        memory = .allocate(
+            byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
+            alignment: 64
+        )
+        slab = CodeSlab(memory, slotCount, dimension, metric, kernels)
+        slab.clear(0..<slotCount)
+        rows.withUnsafeBufferPointer {
+            for row in 0..<count { slab.set(row, $0.baseAddress! + row * dimension) }
+        }
+    }
+
+    deinit {
+        memory.deallocate()
+    }
+
+    static func id(_ row: Int) -> [UInt8] { Array("\(row &* 7_919 % 100_003)-\(row)".utf8) }
+
+    struct Found: Equatable {
+        let id: [UInt8]
+        let score: UInt64
+    }
+
+    private func found(_ selection: TopKSelection) -> [Found] {
+        selection.sorted().map { entry in
+            Found(id: selection.withID(at: entry.place) { Array($0) }, score: entry.score.bitPattern)
+        }
+    }
+
+    /// By plain scoring of every row, with the scalar kernels.
+    func bruteForce(_ query: [Float], k: Int) -> [Found] {
+        let vector = QueryVector(query, metric: metric, kernels: vector_kernels_named("scalar")!)
+        var selection = TopKSelection(k: k)
+        var scores = [Double](repeating: 0, count: count)
+        rows.withUnsafeBufferPointer {
+            vector.scores(rows: $0.baseAddress!, count: count, stride: dimension, into: &scores)
+        }
+        for (row, score) in scores.enumerated() where score >= selection.threshold {
+            _ = Self.id(row).withUnsafeBytes { selection.insert(score: score, id: $0) }
+        }
+        return found(selection)
+    }
+
+    /// By the codes, all queries in one pass.
+    func search(_ queries: [[Float]], k: Int) -> [[Found]] {
+        let vectors = queries.map { QueryVector($0, metric: metric, kernels: kernels) }
+        let scanner = CodeScanner(vectors, kernels: kernels)
+        scanner.multiplyBound(by: boundFactor)
+        var selections = queries.map { _ in TopKSelection(k: k) }
+        var blocks = 0..<(count + 15) / 16
+        rows.withUnsafeBufferPointer { rows in
+            while !blocks.isEmpty {
+                for hit in scanner.hits(in: slab, &blocks) {
+                    let (row, query) = (Int(hit.slot), Int(hit.query))
+                    scoredCount += 1
+                    let score = vectors[query].score(rows.baseAddress! + row * dimension)
+                    guard score >= selections[query].threshold else { continue }
+                    _ = Self.id(row).withUnsafeBytes { selections[query].insert(score: score, id: $0) }
+                    scanner.setThreshold(selections[query].threshold, of: query)
+                }
+            }
+        }
+        return selections.map(found)
+    }
+}
+
+@Suite struct ExactnessTests {
+    struct Case: CustomTestStringConvertible {
+        let kernels: String
+        let metric: Metric
+        var testDescription: String { "\(kernels) \(metric)" }
+
+        static let all = (["scalar"] + vectorKernelNames).flatMap { name in
+            Metric.allCases.map { Case(kernels: name, metric: $0) }
+        }
+    }
+
+    /// 10,000 queries for each metric and set of kernels with `LOGQD_TEST_SCALE=full`.
+    @Test(arguments: Case.all)
+    func equalsBruteForce(_ test: Case) throws {
+        let kernels = try #require(vector_kernels_named(test.kernels))
+        var random = SeededGenerator()
+        let queryCountMin = TestScale.isFull ? 10_000 : 150
+        var queryCount = 0
+        while queryCount < queryCountMin {
+            let dimension = Self.dimension(queryCount, using: &random)
+            // Rows of one kind or of all kinds, about as much work whatever the dimension.
+            let kind = VectorKind.allCases.randomElement(using: &random)
+            let mixes = Int.random(in: 0..<4, using: &random) == 0
+            let rowCount = Int.random(in: 1...max(40, min(600, 40_000 / dimension)), using: &random)
+            let rows = (0..<rowCount).flatMap { _ in
+                (mixes ? VectorKind.allCases.randomElement(using: &random) : kind)!.vector(dimension, using: &random)
+            }
+            let index = IndexedRows(rows, dimension: dimension, metric: test.metric, kernels: kernels)
+            for k in [1, 10, rowCount, rowCount + 5] {
+                let queries = (0..<Int.random(in: 1...8, using: &random)).map { _ in
+                    (mixes ? VectorKind.allCases.randomElement(using: &random) : kind)!.vector(
+                        dimension,
+                        using: &random
+                    )
+                }
+                queryCount += queries.count
+                let found = index.search(queries, k: k)
+                for (query, found) in zip(queries, found) {
+                    let expected = index.bruteForce(query, k: k)
+                    try #require(
+                        found == expected,
+                        "\(dimension) dimensions, \(mixes ? "all kinds" : "\(kind!)"), k \(k), query \(query)"
+                    )
+                }
+            }
+        }
+    }
+
+    private static func dimension(_ queryCount: Int, using random: inout SeededGenerator) -> Int {
+        if queryCount == 0 { return 4_096 }
+        return Int.random(in: 0..<3, using: &random) == 0
+            ? .random(in: 70...1_030, using: &random) : .random(in: 1...70, using: &random)
+    }
+
+    /// A million, with `LOGQD_TEST_SCALE=full`.
+    @Test(arguments: Case.all)
+    func manyEqualVectors(_ test: Case) throws {
+        let kernels = try #require(vector_kernels_named(test.kernels))
+        let count = TestScale.isFull ? 1_000_000 : 20_000
+        let vector: [Float] = [0.3, -0.7, 0.1]
+        let rows = [Float]((0..<count).map { _ in vector }.joined())
+        let index = IndexedRows(rows, dimension: 3, metric: test.metric, kernels: kernels)
+        let query: [Float] = [0.9, 0.2, -0.4]
+        #expect(index.search([query], k: 10) == [index.bruteForce(query, k: 10)])
+    }
+
+    /// The codes are there to spare work: of rows in general position few are scored.
+    @Test(arguments: Case.all)
+    func fewRowsAreScored(_ test: Case) throws {
+        let kernels = try #require(vector_kernels_named(test.kernels))
+        var random = SeededGenerator(seed: 5)
+        let rows = (0..<2_000).flatMap { _ in VectorKind.normal.vector(64, using: &random) }
+        let index = IndexedRows(rows, dimension: 64, metric: test.metric, kernels: kernels)
+        for _ in 0..<5 { _ = index.search([VectorKind.normal.vector(64, using: &random)], k: 10) }
+        #expect(index.scoredCount < 5 * 2_000 / 4, "scored \(index.scoredCount) of 10,000")
+    }
+
+    // MARK: - The bound is as wide as it has to be, and no wider
+
+    /// What the codes of the rows leave out points just where the query does, so the bound is met.
+    @Test(arguments: Case.all)
+    func rowErrorsThatMeetTheBound(_ test: Case) throws {
+        var random = SeededGenerator()
+        let dimension = 64
+        let signs = (0..<dimension).map { _ in Bool.random(using: &random) ? Float(1) : -1 }
+        // A row of whole codes has no error; its largest code is 127, so the scale is `step`.
+        let step: Float = 1 / 128
+        func codes(_ sum: Int) -> [Float] {
+            var codes = [Float](repeating: 0, count: dimension)
+            codes[0] = 127 * signs[0]
+            codes[1] = Float(sum - 127) * signs[1]
+            return codes
+        }
+        let hidden = zip(codes(100), signs).enumerated().map { index, pair in
+            (pair.0 + (index == 0 ? 0 : 0.49 * pair.1)) * step
+        }
+        try expectBoundIsNeeded(test, decoy: codes(125).map { $0 * step }, hidden: hidden, query: signs)
+    }
+
+    /// What the codes of the query leave out points just where the row does.
+    @Test(arguments: Case.all)
+    func queryErrorsThatMeetTheBound(_ test: Case) throws {
+        let kernels = try #require(vector_kernels_named(test.kernels))
+        var random = SeededGenerator()
+        let dimension = 64
+        let codeMax = Float(kernels.pointee.query_code_max)
+        let signs = (0..<dimension).map { _ in Bool.random(using: &random) ? Float(1) : -1 }
+        // Both rows have the same length and no error; the query's own codes favour the decoy by a little.
+        let query = signs.enumerated().map { index, sign in index == 0 ? codeMax : 0.49 * sign }
+        let hidden = signs.enumerated().map { index, sign in index == 0 ? 0 : sign }
+        var decoy = [Float](repeating: 0, count: dimension)
+        decoy[0] = 25 / codeMax
+        decoy[1] = (Float(dimension - 1) - decoy[0] * decoy[0]).squareRoot()
+        try expectBoundIsNeeded(test, decoy: decoy, hidden: hidden, query: query)
+    }
+
+    /// The hidden row is the best one; with half the bound it is taken for worse than the decoy before it.
+    private func expectBoundIsNeeded(_ test: Case, decoy: [Float], hidden: [Float], query: [Float]) throws {
+        guard test.metric == .dot else { return }
+        let kernels = try #require(vector_kernels_named(test.kernels))
+        // In blocks of their own, and the decoy's first, so that its score is the threshold for the other.
+        let rows = Array(repeating: decoy, count: 256) + [hidden]
+        let index = IndexedRows(
+            rows.flatMap { $0 },
+            dimension: decoy.count,
+            metric: test.metric,
+            kernels: kernels
+        )
+        let expected = index.bruteForce(query, k: 1)
+        #expect(expected.map(\.id) == [IndexedRows.id(256)])
+        #expect(index.search([query], k: 1) == [expected])
+        index.boundFactor = 0.5
+        #expect(index.search([query], k: 1) != [expected])
+    }
+}
