@@ -257,33 +257,34 @@ final class QueryPoolTests {
         }
     }
 
+    @Test func aClosedQueueTakesNoMoreAndHandsOutWhatWaits() throws {
+        let queue = SearchQueue(waitingMax: 10)
+        let answers = Answers()
+        for index in 0..<3 { #expect(queue.append(answers.search(index, collection, query()))) }
+        queue.close()
+        #expect(!queue.append(answers.search(3, collection, query())))
+        #expect(try #require(queue.next()?.batch).searches.count == 3)
+        #expect(queue.next()?.batch == nil)
+    }
+
     @Test func closingRunsWhatWaits() throws {
-        let pool = QueryPool(threadCount: 1, waitingMax: 1_000_000)
+        let pool = QueryPool(threadCount: 1, waitingMax: 100)
         let gate = Gate()
         defer { gate.open() }
         try gate.hold(pool, collection)
         let answers = Answers()
+        for (index, collection) in [collection, other, collection].enumerated() {
+            #expect(pool.submit(answers.search(index, collection, query())))
+        }
         let closed = DispatchSemaphore(value: 0)
         Thread.detachNewThread {
             pool.close()
             closed.signal()
         }
-        // One by one, until the pool takes none any more.
-        var count = 0
-        let searches = [answers.search(0, collection, query()), answers.search(1, other, query())]
-        try wait(
-            until: {
-                guard pool.submit(searches[count % 2]) else { return true }
-                count += 1
-                return false
-            },
-            "the pool is closed"
-        )
-        #expect(pool.statistics.waitingCount == count)
         gate.open()
         try wait(for: closed, "the pool to close")
-        #expect(answers.order.count == count)
-        #expect(pool.statistics.waitingCount == 0)
+        #expect(answers.order == [0, 2, 1])
+        #expect(!pool.submit(answers.search(3, collection, query())))
     }
 }
 
