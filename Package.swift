@@ -98,7 +98,10 @@ let package = Package(
         ),
         .testTarget(
             name: "LogQServerTests",
-            dependencies: ["TestSupport", "LogQServer", "WireProtocol", "ItemStore", nioCore, nioEmbedded, logging]
+            dependencies: [
+                "TestSupport", "LogQServer", "WireProtocol", "ItemStore", "PackedStrings", "VectorIndex",
+                nioCore, nioEmbedded, logging,
+            ]
         ),
         .testTarget(
             name: "LogQClientTests",

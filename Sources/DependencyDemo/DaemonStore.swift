@@ -39,8 +39,15 @@ struct DaemonStore: EmbeddingStore {
     }
 
     func nearest(to query: [Float], k: Int, except: [Int32]) async throws -> [Int32] {
+        // A slow machine makes the demo slow; it does not end it.
         let neighbors = try await service.send(
-            .topK(collection, k, nearest: .vector(query), except: except.map { ids[Int($0)] })
+            .topK(
+                collection,
+                k,
+                nearest: .vector(query),
+                except: except.map { ids[Int($0)] },
+                timeout: .seconds(60)
+            )
         )
         return try neighbors.map { neighbor in
             guard let number = numbers[neighbor.id] else {

@@ -132,15 +132,30 @@ extension LogQClient {
         try await send(.frequencies(collection, ids: ids, batch: batch))
     }
 
-    /// The items with the highest scores. See ``LogQRequest/topK(_:_:nearest:except:with:)``.
+    /// The items with the highest scores. Throws `timeout` if the daemon has no answer in time, and `busy` if too many
+    /// searches wait. See ``LogQRequest/topK(_:_:nearest:ranks:radius:except:with:timeout:)``.
     public func topK(
         _ collection: String,
         _ k: Int,
         nearest query: TopKQuery,
+        ranks: ClosedRange<Int>? = nil,
+        radius: Double? = nil,
         except: [ItemID] = [],
-        with columns: TopKColumns = []
+        with columns: TopKColumns = [],
+        timeout: Duration? = nil
     ) async throws(LogQError) -> [Neighbor] {
-        try await send(.topK(collection, k, nearest: query, except: except, with: columns))
+        try await send(
+            .topK(
+                collection,
+                k,
+                nearest: query,
+                ranks: ranks,
+                radius: radius,
+                except: except,
+                with: columns,
+                timeout: timeout
+            )
+        )
     }
 
     /// The scores of given ids against a vector; nil for an id without embedding.

@@ -52,7 +52,7 @@ public struct LogQError: Error, Sendable, Equatable {
         case limit
         /// A queue of the daemon is full. Nothing was applied; try again shortly.
         case busy
-        /// The request took the daemon too long.
+        /// A search took longer than its timeout. Nothing came of it; try again later, or with a longer one.
         case timeout
         /// The daemon's disk is full. Nothing was applied.
         case full

@@ -119,19 +119,35 @@ extension LogQRequest where Reply == [Neighbor] {
     /// - Parameters:
     ///   - k: 1 to 10,000. Fewer items than that come back if there are no more.
     ///   - query: a vector, or an item whose embedding is the vector.
-    ///   - except: ids to leave out.
+    ///   - ranks: only items of these ranks, at most `k` of them; the best item has rank 1. The last rank, or the first
+    ///     one + `k` − 1 if that is less, is 10,000 at most. `101...500` skips the 100 best: hard negatives, for example.
+    ///   - radius: only items that score so much or more. Scores of ``Metric/l2`` are negated squared distances, so what
+    ///     is at most 0.5 away has a radius of −0.25.
+    ///   - except: ids to leave out, before ranks are counted.
     ///   - columns: what to tell of each item besides its score.
+    ///   - timeout: 1 ms to 60 s, in whole milliseconds (a part of one counts as one); nil for the daemon's own, 1 s unless
+    ///     it was told otherwise. What takes longer ends with ``LogQError/Code-swift.enum/timeout``, and what finds too
+    ///     many others waiting with ``LogQError/Code-swift.enum/busy``.
     public static func topK(
         _ collection: String,
         _ k: Int,
         nearest query: TopKQuery,
+        ranks: ClosedRange<Int>? = nil,
+        radius: Double? = nil,
         except: [ItemID] = [],
-        with columns: TopKColumns = []
+        with columns: TopKColumns = [],
+        timeout: Duration? = nil
     ) -> LogQRequest {
         let line = RequestLine("TOPK", collection) { (writer) throws(WireError) in
             writer.integer(Int64(k))
+            if let ranks {
+                writer.option("range_min", Int64(ranks.lowerBound))
+                writer.option("range_max", Int64(ranks.upperBound))
+            }
+            if let radius { try writer.option("radius", finite: radius) }
             if !except.isEmpty { try writer.option("except", ids: except) }
             if !columns.isEmpty { writer.option("with", columns.names) }
+            if let timeout { writer.option("timeout_ms", timeout.wholeMilliseconds) }
             switch query {
             case .vector(let vector): writer.vector(vector)
             case .like(let id): try writer.option("like", ids: [id])
@@ -148,6 +164,16 @@ extension LogQRequest where Reply == [Neighbor] {
                 )
             }
         }
+    }
+}
+
+extension Duration {
+    /// Rounded up. What is far out of the daemon's range stays so.
+    fileprivate var wholeMilliseconds: Int64 {
+        let secondsMax: Int64 = 1_000_000_000
+        let attosecondsPerMillisecond: Int64 = 1_000_000_000_000_000
+        let (milliseconds, rest) = components.attoseconds.quotientAndRemainder(dividingBy: attosecondsPerMillisecond)
+        return min(max(components.seconds, -secondsMax), secondsMax) * 1_000 + milliseconds + (rest > 0 ? 1 : 0)
     }
 }
 

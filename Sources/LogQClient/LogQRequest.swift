@@ -134,6 +134,12 @@ extension RequestWriter {
         option(name, ids: PackedStrings(ids.lazy.map(\.bytes)))
     }
 
+    /// What is not finite cannot be written as a number.
+    mutating func option(_ name: StaticString, finite value: Double) throws(WireError) {
+        guard value.isFinite else { throw WireError(.badRequest, "got \(name)=\(value), expected a finite number") }
+        option(name, value)
+    }
+
     mutating func step(_ step: Int64?) {
         if let step { integer(step) } else { dash() }
     }

@@ -52,9 +52,25 @@ struct Lookup {
 
 /// A query for the pool.
 struct Search: Sendable {
+    let collection: Collection
+    /// Without its deadline, which follows from when the request was taken.
+    let query: TopKQuery
+    let timeoutMilliseconds: Int
     /// How long its answer gets at most.
     let answerByteCount: Int
-    let run: @Sendable () -> Reply
+    let reply: @Sendable (TopKAnswer) -> Reply
+
+    func query(takenAt start: ContinuousClock.Instant) -> TopKQuery {
+        var query = query
+        query.deadline = start + .milliseconds(timeoutMilliseconds)
+        return query
+    }
+
+    func error(_ error: StoreError) -> WireError {
+        guard error.code == .timeout else { return WireError(error) }
+        let advice = "try again later, or with a longer timeout_ms="
+        return WireError(.timeout, "got no answer within \(timeoutMilliseconds) ms, nothing is returned: \(advice)")
+    }
 }
 
 extension WireError {

@@ -222,18 +222,40 @@ enum CommandTable {
 
     // MARK: Search
 
+    private static let rank = OptionSyntax.Values.integer(1...UInt64(Int64.max))
+
     private static let searches = [
         Command(
             VerbSyntax(
                 "TOPK",
                 [.collection, .k],
                 options: [
-                    OptionSyntax(.except, .ids, "id,...", help: "ids to leave out"),
+                    OptionSyntax(
+                        .rangeMin,
+                        rank,
+                        "a",
+                        help: "the rank to begin with, counted from 1 at the best, default 1"
+                    ),
+                    OptionSyntax(.rangeMax, rank, "b", help: "the rank to end with, at the latest"),
+                    OptionSyntax(
+                        .radius,
+                        .number(expected: "a finite number") { _ in true },
+                        "r",
+                        help: "only items that score so much or more"
+                    ),
+                    OptionSyntax(.except, .ids, "id,...", help: "ids to leave out, before ranks are counted"),
                     OptionSyntax(
                         .with,
                         .choices(topKColumns),
                         topKColumns.joined(separator: ","),
                         help: "more columns"
+                    ),
+                    OptionSyntax(
+                        .timeoutMilliseconds,
+                        .integer(1...UInt64(Limits.timeoutMillisecondsMax)),
+                        "n",
+                        help: "give up after so many milliseconds, 1 to \(Limits.timeoutMillisecondsMax), "
+                            + "default \(Limits.timeoutMillisecondsDefault) unless the daemon was started with another"
                     ),
                     OptionSyntax(
                         .like,

@@ -101,6 +101,7 @@ extension Commands {
                 rows += limits(services.limits)
                 rows.append(("max-connections", "\(services.configuration.connectionsMax)"))
                 rows.append(("query-queue", "\(services.configuration.waitingQueriesMax)"))
+                rows.append(("query-timeout-ms", "\(services.configuration.queryTimeoutMilliseconds)"))
                 rows.append(("write-queue-bytes", "\(services.store.configuration.limits.writeQueueBytesMax)"))
             default: rows += collections(statistics, services)
             }
@@ -110,6 +111,7 @@ extension Commands {
 
     private static func server(_ services: Services) -> [(String, String)] {
         let metrics = services.metrics
+        let searches = services.pool.statistics
         let uptime = (NIODeadline.now() - services.startTime).nanoseconds / 1_000_000_000
         return [
             ("version", services.configuration.version),
@@ -118,7 +120,10 @@ extension Commands {
             ("uptime-seconds", "\(uptime)"),
             ("threads", "\(services.configuration.eventLoopCount)"),
             ("query-threads", "\(services.configuration.queryThreadCount)"),
-            ("waiting-queries", "\(services.pool.waitingCount)"),
+            ("kernel", QueryVector.kernelName),
+            ("waiting-queries", "\(searches.waitingCount)"),
+            ("searches", "\(searches.searchCount)"),
+            ("search-passes", "\(searches.passCount)"),
             ("connections", "\(metrics.connectionCount.load(ordering: .relaxed))"),
             ("connections-accepted", "\(metrics.acceptedConnectionCount.load(ordering: .relaxed))"),
             ("connections-refused", "\(metrics.refusedConnectionCount.load(ordering: .relaxed))"),

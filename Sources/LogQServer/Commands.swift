@@ -108,6 +108,7 @@ extension Commands {
     }
 
     static func topK(_ request: Request, _ services: Services) throws(WireError) -> Search {
+        let ranks = try ranks(request, services.limits)
         let collection = try services.collection(named: request.collection)
         var except = request.strings(.except) ?? PackedStrings()
         var vector = request.vector
@@ -127,14 +128,35 @@ extension Commands {
             + (columns.contains(.features) ? Limits.jsonBytesMax : 0)
         let query = TopKQuery(
             vector: try queryVector(vector ?? [], for: collection),
-            k: request.k,
+            ranks: ranks,
+            scoreMin: request.number(.radius) ?? -.infinity,
             except: except,
             columns: columns
         )
-        let answerByteCount = min(min(request.k, collection.itemCount) * rowBytes, services.limits.replyBytesMax)
-        return Search(answerByteCount: answerByteCount) {
-            .rows(rows(of: collection.topK(query), columns, dimension: dimension))
+        let timeout = request.integer(.timeoutMilliseconds).map { Int($0) }
+        return Search(
+            collection: collection,
+            query: query,
+            timeoutMilliseconds: timeout ?? services.configuration.queryTimeoutMilliseconds,
+            answerByteCount: min(min(ranks.count, collection.itemCount) * rowBytes, services.limits.replyBytesMax)
+        ) {
+            .rows(rows(of: $0, columns, dimension: dimension))
         }
+    }
+
+    /// The window of ranks: from `range_min=`, at most k, not behind `range_max=`.
+    private static func ranks(_ request: Request, _ limits: Limits) throws(WireError) -> ClosedRange<Int> {
+        let first = request.integer(.rangeMin).map { Int($0) } ?? 1
+        let max = request.integer(.rangeMax).map { Int($0) } ?? .max
+        guard first <= max else {
+            throw WireError(.badRequest, "got range_min=\(first) range_max=\(max), expected range_min up to range_max")
+        }
+        // Either may be as large as an integer gets: they are added up only where the sum is at most `max`.
+        let last = max - first < request.k ? max : first - 1 + request.k
+        guard last <= limits.kMax else {
+            throw WireError(.limit, "got ranks \(first) to \(last), expected at most rank \(limits.kMax)")
+        }
+        return first...last
     }
 
     /// The bits of `with=` are in the order of `CommandTable.topKColumns`.

@@ -4,6 +4,14 @@ import PackedStrings
 import Synchronization
 import WireProtocol
 
+/// A request that was parsed but may not start yet.
+struct HeldRequest {
+    let request: Request
+    let lineByteCount: Int
+    /// When it was taken from its line: its time runs from then.
+    let start: ContinuousClock.Instant
+}
+
 /// Writes that go to the store together, with the places of their answers.
 struct GatheredWrites {
     var writes: [Write] = []
@@ -38,7 +46,7 @@ extension Connection {
             }
             guard state.mayTakeRequest else { return }
             if let waiting = held {
-                guard begin(waiting.request, waiting.lineByteCount, &workLeft) else { return }
+                guard begin(waiting.request, waiting.lineByteCount, heldSince: waiting.start, &workLeft) else { return }
                 held = nil
                 continue
             }
@@ -70,7 +78,9 @@ extension Connection {
         framer.consume(byteCount: byteCount)
         switch parsed {
         case .success(let request):
-            if !begin(request, byteCount, &workLeft) { held = (request, byteCount) }
+            if !begin(request, byteCount, &workLeft) {
+                held = HeldRequest(request: request, lineByteCount: byteCount, start: .now)
+            }
         case .failure(let error):
             errorCount += 1
             answer(.failure(error))
@@ -78,7 +88,12 @@ extension Connection {
     }
 
     /// Starts a request, if it may start now.
-    private func begin(_ request: Request, _ lineByteCount: Int, _ workLeft: inout Int) -> Bool {
+    private func begin(
+        _ request: Request,
+        _ lineByteCount: Int,
+        heldSince start: ContinuousClock.Instant? = nil,
+        _ workLeft: inout Int
+    ) -> Bool {
         let command = CommandTable.commands[request.verb]
         guard state.mayStart(command.action.kind) else {
             // What it waits for has to get under way.
@@ -101,7 +116,7 @@ extension Connection {
                 workLeft -= lookup.rowCount
                 begin(lookup, lineByteCount)
             case .search(let handler):
-                begin(try handler(request, services), lineByteCount)
+                begin(try handler(request, services), lineByteCount, takenAt: start ?? .now)
             case .write(let handler):
                 gather(handler(request), lineByteCount)
             }
@@ -221,21 +236,23 @@ extension Connection {
 
     // MARK: - Searches
 
-    private func begin(_ search: Search, _ lineByteCount: Int) {
+    private func begin(_ search: Search, _ lineByteCount: Int, takenAt start: ContinuousClock.Instant) {
         guard let context else { return }
         let place = state.start(.search, heldByteCount: lineByteCount + search.answerByteCount)
         let eventLoop = context.eventLoop
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         let writer = session.writer
         let life = self.life
-        let isQueued = services.pool.submit {
-            guard !life.isGone.load(ordering: .relaxed) else { return }
-            var bytes = ByteBuffer()
-            writer.write(search.run(), into: &bytes)
-            let answer = bytes
-            eventLoop.execute { connection.value.searched(place, answer) }
-        }
-        if !isQueued {
+        let queued = QueuedSearch(
+            collection: search.collection,
+            query: search.query(takenAt: start),
+            isWanted: { !life.isGone.load(ordering: .relaxed) },
+            complete: { outcome in
+                let answer = Self.answer(search, outcome, writer)
+                eventLoop.execute { connection.value.searched(place, answer) }
+            }
+        )
+        if !services.pool.submit(queued) {
             errorCount += 1
             let waitingMax = services.configuration.waitingQueriesMax
             let error = WireError(.busy, "got a search while \(waitingMax) wait, expected fewer: try again later")
@@ -243,8 +260,21 @@ extension Connection {
         }
     }
 
-    private func searched(_ place: ConnectionState<Answer>.Place, _ answer: ByteBuffer) {
-        state.finish(place, with: .bytes(answer))
+    /// On a thread of the pool: thousands of rows are written there, not on the event loop.
+    private static func answer(_ search: Search, _ outcome: TopKOutcome, _ writer: ReplyWriter) -> Answer {
+        switch outcome {
+        case .success(let answer):
+            var bytes = ByteBuffer()
+            writer.write(search.reply(answer), into: &bytes)
+            return .bytes(bytes)
+        case .failure(let error):
+            return .failure(search.error(error))
+        }
+    }
+
+    private func searched(_ place: ConnectionState<Answer>.Place, _ answer: Answer) {
+        if case .failure = answer { errorCount += 1 }
+        state.finish(place, with: answer)
         pump()
     }
 }

@@ -34,8 +34,7 @@ final class Connection: ChannelDuplexHandler {
     var framer: LineFramer
     /// Answers that leave with the next flush.
     var output = ByteBuffer()
-    /// A request that was parsed but may not start yet.
-    var held: (request: Request, lineByteCount: Int)?
+    var held: HeldRequest?
     var gathered = GatheredWrites()
     var longLookup: LongLookup?
     /// Set when the connection is gone: searches that still wait need not run.

@@ -1,6 +1,5 @@
-import DequeModule
+import ItemStore
 import NIOConcurrencyHelpers
-import NIOPosix
 
 #if canImport(Glibc)
 import Glibc
@@ -12,29 +11,31 @@ import Darwin
 
 /// The threads that run searches, so that an event loop never does.
 ///
-/// A scan of a million items takes milliseconds: long for a loop that answers point lookups in microseconds. The queue
-/// is bounded, and what finds it full is refused at once. The threads rank below the event loops, so that a burst of
-/// searches slows lookups as little as the system allows.
+/// A scan of a million items takes milliseconds: long for a loop that answers point lookups in microseconds. Many
+/// searches are cheaper together: a thread takes the oldest that waits and up to seven more for the same collection,
+/// and passes over the items once for all of them. A thread for which nothing waits helps with a pass under way, so one
+/// search alone has all the threads.
+///
+/// The queue is bounded, and what finds it full is refused at once. The threads rank below the event loops, so that a
+/// burst of searches slows lookups as little as the system allows.
 final class QueryPool: Sendable {
-    typealias Job = @Sendable () -> Void
-
-    private let queue: JobQueue
+    private let queue: SearchQueue
     private let threads: NIOLockedValueBox<[pthread_t]>
 
     /// Starts `threadCount` threads.
     init(threadCount: Int, waitingMax: Int) {
-        let queue = JobQueue(waitingMax: waitingMax)
+        let queue = SearchQueue(waitingMax: waitingMax)
         self.queue = queue
         threads = NIOLockedValueBox((0..<max(1, threadCount)).map { _ in startThread(queue) })
     }
 
-    /// Runs `job` on one of the threads, soon. False, and it never runs, if the queue is full or closed.
-    func submit(_ job: @escaping Job) -> Bool {
-        queue.append(job)
+    /// Runs `search` soon. False, and it is never completed, if the queue is full or closed.
+    func submit(_ search: QueuedSearch) -> Bool {
+        queue.append(search)
     }
 
-    /// The jobs that wait for a thread.
-    var waitingCount: Int { queue.waitingCount }
+    /// How many searches wait for a thread; how many were run so far, in how many passes.
+    var statistics: SearchQueue.Statistics { queue.statistics }
 
     /// Runs what was submitted and ends the threads. Blocks.
     func close() {
@@ -47,78 +48,48 @@ final class QueryPool: Sendable {
     }
 }
 
-/// A bounded queue, closed once. A condition of pthreads, because thread sanitizers understand it.
-private final class JobQueue: @unchecked Sendable {
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    private var jobs = Deque<QueryPool.Job>()
-    private var isClosed = false
-    private let waitingMax: Int
-
-    init(waitingMax: Int) {
-        self.waitingMax = waitingMax
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
-    }
-
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
-    }
-
-    func append(_ job: @escaping QueryPool.Job) -> Bool {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        guard !isClosed, jobs.count < waitingMax else { return false }
-        jobs.append(job)
-        pthread_cond_signal(condition)
-        return true
-    }
-
-    /// The next job; nil when the queue is closed and empty.
-    func next() -> QueryPool.Job? {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        while jobs.isEmpty, !isClosed { pthread_cond_wait(condition, mutex) }
-        return jobs.popFirst()
-    }
-
-    func close() {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        isClosed = true
-        pthread_cond_broadcast(condition)
-    }
-
-    var waitingCount: Int {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return jobs.count
-    }
-}
-
-private func startThread(_ queue: JobQueue) -> pthread_t {
+private func startThread(_ queue: SearchQueue) -> pthread_t {
     let argument = Unmanaged.passRetained(queue).toOpaque()
     #if canImport(Darwin)
     var thread: pthread_t?
-    let status = pthread_create(&thread, nil, { runJobs($0) }, argument)
+    let status = pthread_create(&thread, nil, { runSearches($0) }, argument)
     precondition(status == 0, "could not start a query thread: errno \(status)")
     return thread!
     #else
     var thread = pthread_t()
-    let status = pthread_create(&thread, nil, { runJobs($0!) }, argument)
+    let status = pthread_create(&thread, nil, { runSearches($0!) }, argument)
     precondition(status == 0, "could not start a query thread: errno \(status)")
     return thread
     #endif
 }
 
-private func runJobs(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    let queue = Unmanaged<JobQueue>.fromOpaque(argument).takeRetainedValue()
+private func runSearches(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    let queue = Unmanaged<SearchQueue>.fromOpaque(argument).takeRetainedValue()
     lowerPriority()
-    while let job = queue.next() { job() }
+    while let work = queue.next() {
+        switch work {
+        case .begin(let batch):
+            for search in batch.over where search.isWanted() {
+                search.complete(.failure(StoreError(.timeout, "the search was not begun in time")))
+            }
+            guard !batch.searches.isEmpty else { continue }
+            let pass = PassUnderWay(batch.searches)
+            queue.begin(pass)
+            takePart(in: pass, queue)
+        case .join(let pass):
+            takePart(in: pass, queue)
+        }
+    }
     return nil
+}
+
+/// Scans along, and answers the searches if this thread is the last to leave.
+private func takePart(in underWay: PassUnderWay, _ queue: SearchQueue) {
+    guard underWay.pass.takePart() else { return }
+    queue.end(underWay)
+    for (search, outcome) in zip(underWay.searches, underWay.pass.outcomes()) where search.isWanted() {
+        search.complete(outcome)
+    }
 }
 
 /// Ranks this thread below the event loops.

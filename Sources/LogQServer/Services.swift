@@ -63,6 +63,8 @@ package struct ServerConfiguration: Sendable {
     package var queryThreadCount = 1
     /// Searches that wait for one of them; past it, BUSY.
     package var waitingQueriesMax = 1_024
+    /// How long a search may take that does not say it itself.
+    package var queryTimeoutMilliseconds = Limits.timeoutMillisecondsDefault
     package var connectionsMax = 4_096
     package var limits = Limits()
     /// How long a shutdown waits for answers to leave.

@@ -27,6 +27,9 @@ package struct Limits: Sendable, Equatable {
     package static let collectionsMax = 1_024
     package static let scanRowsDefault = 1_000
     package static let scanRowsMax = 16_384
+    /// How long a `TOPK` may take.
+    package static let timeoutMillisecondsDefault = 1_000
+    package static let timeoutMillisecondsMax = 60_000
     /// The only protocol version so far.
     package static let protocolVersion = 1
     /// L-O-G-Q on a keypad.

@@ -89,7 +89,12 @@ package enum OptionName: String, Sendable, CaseIterable {
     case fields
     case seq
     case unit, batch, strength
-    case except, with, like
+    case rangeMin = "range_min"
+    case rangeMax = "range_max"
+    case radius
+    case except, with
+    case timeoutMilliseconds = "timeout_ms"
+    case like
 }
 
 /// One option of a verb.

@@ -1,6 +1,6 @@
 /// The one upper-case word of an `ERR` line that machines read.
 ///
-/// The last five are reserved: a client should know them, this server does not send them yet.
+/// The last four are reserved: a client should know them, this server does not send them yet.
 package enum WireErrorCode: String, Sendable, CaseIterable {
     case badRequest = "BADREQUEST"
     case unknown = "UNKNOWN"

@@ -118,6 +118,7 @@ struct TopKCommand: ClientCommand {
         discussion: """
             logq topk items 10 '[0.1,0.2]'
             logq topk items 10 --like sku-1 --except sku-2 --with features
+            logq topk items 400 --like user-7 --range-min 101 --range-max 500
             """
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
@@ -132,14 +133,38 @@ struct TopKCommand: ClientCommand {
     @Option(parsing: .singleValue, help: ArgumentHelp("Leave this item out. May be repeated.", valueName: "id"))
     var except: [String] = []
 
+    @Option(help: "Begin with this rank; the best item has rank 1.")
+    var rangeMin: Int?
+
+    @Option(help: "End with this rank, or before: k is the most there will be.")
+    var rangeMax: Int?
+
+    @Option(parsing: .unconditional, help: "Only items that score so much or more.")
+    var radius: Double?
+
     @Option(help: "More columns, separated by commas: vector, logq, features.")
     var with: String?
 
+    @Option(help: "Give up after so many milliseconds, 1 to 60000 (default: the daemon's, usually 1000).")
+    var timeoutMs: Int?
+
     mutating func validate() throws {
+        let first = rangeMin ?? 1
+        guard first >= 1, first <= rangeMax ?? .max else {
+            let got = "--range-min \(first)" + (rangeMax.map { " --range-max \($0)" } ?? "")
+            throw ValidationError("got \(got), expected ranks from 1, the first not above the last")
+        }
+        if let radius, !radius.isFinite {
+            throw ValidationError("got --radius \(radius), expected a finite number")
+        }
         guard (vector == nil) != (like == nil) else {
             throw ValidationError("got \(vector == nil ? "neither a vector nor" : "a vector and") --like, expected one")
         }
         _ = try columns()
+    }
+
+    var ranks: ClosedRange<Int>? {
+        rangeMin == nil && rangeMax == nil ? nil : (rangeMin ?? 1)...(rangeMax ?? .max)
     }
 
     private func columns() throws -> TopKColumns {
@@ -167,10 +192,13 @@ struct TopKCommand: ClientCommand {
             collection,
             k,
             nearest: query,
+            ranks: ranks,
+            radius: radius,
             except: try global.ids(except),
-            with: columns
+            with: columns,
+            timeout: timeoutMs.map { .milliseconds($0) }
         )
-        return .neighbors(neighbors, columns: columns)
+        return .neighbors(neighbors, firstRank: rangeMin ?? 1, columns: columns)
     }
 }
 

@@ -61,6 +61,9 @@ struct Settings: ParsableArguments {
     @Option(help: "TOPKs that may wait for a thread (default 1024).")
     var queryQueue: Int?
 
+    @Option(help: "Milliseconds that a TOPK may take unless it says otherwise, 1 to 60000 (default 1000).")
+    var queryTimeoutMs: Int?
+
     @Option(help: "Memory of all items; past it new ids are refused (default four fifths of the machine's).")
     var maxMemoryBytes: Int?
 
@@ -85,6 +88,8 @@ struct Settings: ParsableArguments {
         try set(&configuration.waitingQueriesMax, queryQueue, "query-queue", 1...1_000_000)
         try set(&configuration.limits.lineBytesMax, maxLineBytes, "max-line-bytes", 64...(1 << 30))
         try set(&configuration.limits.idsMax, maxIds, "max-ids", 1...(1 << 24))
+        let timeouts = 1...Limits.timeoutMillisecondsMax
+        try set(&configuration.queryTimeoutMilliseconds, queryTimeoutMs, "query-timeout-ms", timeouts)
         // The features of so many rows, at most 3,900 bytes each, fit an answer's 2 GiB.
         try set(&configuration.limits.kMax, maxK, "max-k", 1...(1 << 19))
         try set(&configuration.limits.replyBytesMax, maxReplyBytes, "max-reply-bytes", 1_024...(1 << 30))

@@ -56,7 +56,31 @@ import WireProtocol
             try line(.topK("songs", 2, nearest: .like("a b"), except: ["c,", "d"], with: [.features, .vector, .logQ]))
                 == "TOPK songs 2 except=c%2C,d with=vector,logq,features like=a%20b\n"
         )
+        #expect(
+            try line(
+                .topK(
+                    "songs",
+                    400,
+                    nearest: .like("a"),
+                    ranks: 101...500,
+                    radius: -0.25,
+                    except: ["b"],
+                    with: .vector,
+                    timeout: .milliseconds(250)
+                )
+            )
+                == "TOPK songs 400 range_min=101 range_max=500 radius=-0.25 except=b with=vector timeout_ms=250 like=a\n"
+        )
         #expect(try line(.score("songs", vector, ["a"])) == "SCORE songs f32:AACAPwAAAAA= a\n")
+    }
+
+    @Test(arguments: [
+        (Duration.seconds(60), "60000"), (.milliseconds(1), "1"), (.microseconds(1), "1"), (.microseconds(1_001), "2"),
+        (.zero, "0"), (.milliseconds(-1_500), "-1500"), (.seconds(Int64.max), "1000000000000"),
+    ])
+    func timeoutsAreWholeMilliseconds(_ timeout: Duration, _ expected: String) throws {
+        let words = try line(.topK("c", 1, nearest: .like("a"), timeout: timeout)).split(separator: " ")
+        #expect(words.contains("timeout_ms=\(expected)"))
     }
 
     @Test func linesOfTheFrequencyVerbs() throws {
@@ -110,6 +134,8 @@ import WireProtocol
         #expect(code(.get("c", [ItemID(Array(repeating: 0x61, count: 256))])) == .badID)
         #expect(code(.topK("c", 1, nearest: .like(""))) == .badID)
         #expect(code(.topK("c", 1, nearest: .like("a"), except: ["b", ""])) == .badID)
+        #expect(code(.topK("c", 1, nearest: .like("a"), radius: .infinity)) == .badRequest)
+        #expect(code(.topK("c", 1, nearest: .like("a"), radius: .nan)) == .badRequest)
         #expect(
             code(.observe("c", step: 1, ids: ["a"], sequence: WriterSequence(writer: "a b", number: 1))) == .badRequest
         )

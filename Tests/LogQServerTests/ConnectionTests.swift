@@ -3,6 +3,7 @@ import ItemStore
 import Logging
 import NIOCore
 import NIOEmbedded
+import Synchronization
 import Testing
 
 @testable import LogQServer
@@ -20,7 +21,10 @@ struct ConnectionTests {
         }
     }
 
-    private func withConnection(_ body: (NIOAsyncTestingChannel) async throws -> Void) async throws {
+    private func withConnection(
+        searchesUnderWayMax: Int = 256,
+        _ body: (NIOAsyncTestingChannel, Services) async throws -> Void
+    ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "logqd-test-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: directory) }
         let store = try ItemStore.open(StoreConfiguration(directory: directory.path), logger: Logger(label: "test"))
@@ -28,10 +32,12 @@ struct ConnectionTests {
         let services = Services(store: store, pool: pool, configuration: ServerConfiguration())
         let channel = NIOAsyncTestingChannel()
         try await channel.testingEventLoop.executeInContext {
-            try channel.pipeline.syncOperations.addHandlers([Notifier(), Connection(services: services)])
+            let bounds = ConnectionState<Connection.Answer>.Bounds(searchesUnderWayMax: searchesUnderWayMax)
+            let connection = Connection(services: services, bounds: bounds)
+            try channel.pipeline.syncOperations.addHandlers([Notifier(), connection])
         }
         try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).get()
-        try await body(channel)
+        try await body(channel, services)
         _ = try await channel.finish(acceptAlreadyClosed: true)
         pool.close()
         store.close()
@@ -57,7 +63,7 @@ struct ConnectionTests {
 
     /// A long answer is flushed while its request is being taken; what that flush sets off must not take it again.
     @Test func aFlushInTheMiddleTakesNoRequestTwice() async throws {
-        try await withConnection { channel in
+        try await withConnection { channel, _ in
             let json = "{\"a\":\"" + String(repeating: "x", count: 3_000) + "\"}"
             let ids = (0..<300).map { "i\($0)" }
             #expect(try await ask(channel, "CREATE c dim=1\n", lineCount: 1) == ["OK 0"])
@@ -70,6 +76,47 @@ struct ConnectionTests {
             #expect(lines.prefix(2) == ["OK 0", "OK 300"])
             #expect(lines.suffix(3) == ["OK 0", "OK 1", "i0 [1]"])
             #expect(Set(lines[2..<302]).count == 300)
+        }
+    }
+
+    // MARK: - Searches
+
+    /// A search that waits for its turn on the connection waits all the same.
+    @Test func theTimeOfASearchRunsWhileItIsHeld() async throws {
+        try await withConnection(searchesUnderWayMax: 1) { channel, services in
+            #expect(try await ask(channel, "CREATE c dim=1\nPUT c a [1]\n", lineCount: 2) == ["OK 0", "OK 0"])
+            let gate = Gate()
+            defer { gate.open() }
+            try gate.hold(services.pool, try services.collection(named: "c"))
+            let burst = "TOPK c 1 timeout_ms=60000 [1]\nTOPK c 1 timeout_ms=1 [1]\nPING\n"
+            try await channel.writeInbound(ByteBuffer(string: burst))
+            #expect(services.pool.statistics.waitingCount == 1)
+            try wait(until: .now + .milliseconds(1))
+            gate.open()
+            let lines = try await ask(channel, "", lineCount: 4)
+            let advice = "nothing is returned: try again later, or with a longer timeout_ms="
+            #expect(lines == ["OK 1", "a 1", "ERR TIMEOUT got no answer within 1 ms, \(advice)", "OK 0"])
+            // The one that was held, and the one that had its answer.
+            #expect(services.pool.statistics.searchCount == 2)
+            #expect(services.metrics.errorCount.load(ordering: .relaxed) == 1)
+        }
+    }
+
+    @Test func theSearchesOfAConnectionThatIsGoneAreDropped() async throws {
+        try await withConnection { channel, services in
+            #expect(try await ask(channel, "CREATE c dim=1\nPUT c a [1]\n", lineCount: 2) == ["OK 0", "OK 0"])
+            let gate = Gate()
+            defer { gate.open() }
+            let collection = try services.collection(named: "c")
+            try gate.hold(services.pool, collection)
+            try await channel.writeInbound(ByteBuffer(string: "TOPK c 1 [1]\nTOPK c 1 [1]\n"))
+            #expect(services.pool.statistics.waitingCount == 2)
+            try await channel.close()
+            gate.open()
+            let next = Gate()
+            try next.hold(services.pool, collection)
+            next.open()
+            #expect(services.pool.statistics.searchCount == 2)
         }
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import ItemStore
 import Testing
+import VectorIndex
 import WireProtocol
 
 @testable import LogQServer
@@ -331,6 +332,14 @@ extension ServerSuite {
                 #expect(rows.contains("connections 1"))
                 #expect(rows.contains("requests 11"))
                 #expect(rows.contains("errors 1"))
+                #expect(rows.contains("searches 0") && rows.contains("search-passes 0"))
+                #expect(rows.contains("kernel \(QueryVector.kernelName)"))
+                #expect(try await client.ask("CREATE c dim=1") == ["OK 0"])
+                for _ in 0..<3 { #expect(try await client.ask("TOPK c 1 [1]") == ["OK 0"]) }
+                let after = try await client.ask("INFO server")
+                #expect(after.contains("searches 3") && after.contains("search-passes 3"))
+                #expect(try await client.ask("INFO limits").contains("query-timeout-ms 60000"))
+                #expect(ServerConfiguration().queryTimeoutMilliseconds == 1_000)
                 #expect(
                     try await client.ask("INFO weather")[0].hasPrefix(
                         "ERR BADREQUEST got section 'weather', expected one of"

@@ -20,6 +20,8 @@ func withServer(
     var configuration = ServerConfiguration()
     configuration.tcp = ("127.0.0.1", 0)
     configuration.drainLingerMilliseconds = 50
+    // How fast the machine is, or a sanitizer, is nothing that these tests are about.
+    configuration.queryTimeoutMilliseconds = 60_000
     var storage = StoreConfiguration(directory: directory.path)
     configure(&configuration, &storage)
     let trace = try await runServer(configuration, storage, body)

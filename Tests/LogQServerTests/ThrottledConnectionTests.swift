@@ -86,6 +86,7 @@ struct ThrottledConnectionTests {
             let writes = [
                 try Commands.create(parse("CREATE c dim=3")),
                 try Commands.put(parse("PUT c \(id) [-1.1754945e-38,-1.1754945e-38,-1.1754945e-38] \(json)")),
+                try Commands.put(parse("PUT c other [1,1,1]")),
             ]
             let outcomes = await withCheckedContinuation { continuation in
                 do throws(StoreError) {
@@ -94,13 +95,16 @@ struct ThrottledConnectionTests {
                     continuation.resume(returning: [.failed(error)])
                 }
             }
-            #expect(outcomes.count == 2)
-            let request = try parse("TOPK c 10 with=vector,logq,features [-1.5e-30,-1.25e-30,-1.1e-30]")
-            let search = try Commands.topK(request, services)
+            #expect(outcomes.count == 3)
+            // One of the two, and so much is reserved.
+            let options = "range_min=1 range_max=1 with=vector,logq,features"
+            let search = try Commands.topK(parse("TOPK c 10 \(options) [-1.5e-30,-1.25e-30,-1.1e-30]"), services)
             var buffer = ByteBuffer()
-            ReplyWriter(replyBytesMax: 1 << 20).write(search.run(), into: &buffer)
+            let answer = search.collection.topK(search.query)
+            ReplyWriter(replyBytesMax: 1 << 20).write(search.reply(answer), into: &buffer)
             #expect(buffer.readableBytes > 4_000)
             #expect(buffer.readableBytes <= search.answerByteCount)
+            #expect(search.answerByteCount < 2 * buffer.readableBytes)
         }
     }
 }

@@ -58,6 +58,11 @@ import Testing
                 "a", "b",
             ]
         )
+        let window = try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--range-min", "2", "--radius", "-0.25")
+        #expect(window.ranks == 2...Int.max && window.radius == -0.25 && window.timeoutMs == nil)
+        let end = try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--range-max", "7", "--timeout-ms", "9")
+        #expect(end.ranks == 1...7 && end.timeoutMs == 9)
+        #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]").ranks == nil)
         #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2").metric == .l2)
         #expect(try parse(GetCommand.self, "get", "items", "--", "-dash").ids == ["-dash"])
     }
@@ -82,6 +87,10 @@ import Testing
         #expect(exitCode("topk", "items", "5") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--like", "a") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--with", "colour") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--range-max", "0") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--range-min", "0") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--range-min", "3", "--range-max", "2") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--radius", "nan") == 64)
         #expect(exitCode("logq", "items", "a", "--unit", "expected") == 64)
         #expect(exitCode("logq", "items", "a", "--batch", "5") == 64)
         #expect(exitCode("load", "items", "--dim", "5") == 64)

@@ -61,6 +61,11 @@ import Testing
             #expect(hits.allSatisfy { $0.logQ?.isFinite == true })
             #expect(try await client.topK("items", 5, nearest: .vector([2, 1]), except: ["a"]).map(\.id) == [odd])
             #expect(try await client.topK("items", 5, nearest: .like("a")).map(\.id) == [odd])
+            let window = try await client.topK("items", 5, nearest: .vector([2, 1]), ranks: 2...9)
+            #expect(window.map(\.id) == [odd])
+            let good = try await client.topK("items", 5, nearest: .vector([2, 1]), radius: 2.5, timeout: .seconds(60))
+            #expect(good.map(\.id) == ["a"])
+            #expect(try await client.topK("items", 5, nearest: .vector([2, 1]), ranks: 3...Int.max).isEmpty)
             #expect(try await client.score("items", [2, 1], ["nope", "a"]) == [nil, 2.5])
             #expect(try await client.delete("items", ["a", "nope"]) == [true, false])
             #expect(try await client.collections()[0].itemCount == 1)
@@ -119,6 +124,12 @@ import Testing
             #expect(await code { _ = try await client.get("items", [ItemID]()) } == .badRequest)
             #expect(await code { _ = try await client.topK("items", 5, nearest: .like("a")) } == .noItem)
             #expect(await code { _ = try await client.topK("items", 0, nearest: .vector([1, 1])) } == .badRequest)
+            func topK(_ ranks: ClosedRange<Int>, timeout: Duration? = nil) async throws {
+                _ = try await client.topK("items", 2, nearest: .vector([1, 1]), ranks: ranks, timeout: timeout)
+            }
+            #expect(await code { try await topK(0...1) } == .badRequest)
+            #expect(await code { try await topK(10_000...10_001) } == .limit)
+            #expect(await code { try await topK(1...2, timeout: .zero) } == .badRequest)
             #expect(await code { _ = try await client.help("nonsense") } == .unknownVerb)
             try await client.put("items", "a", [1, 1])
         }

@@ -48,6 +48,13 @@ import Testing
                     == .output("   id   score  features\n1  a      1.5  {\"x\":1}\n2  b c     -1  -")
             )
             #expect(try logq("--json", "topk", "items", "1", "--like", "a") == .output(#"[{"id":"b c","score":-0.5}]"#))
+            #expect(
+                try logq("topk", "items", "2", "[1,1]", "--range-min", "2", "--timeout-ms", "60000")
+                    == .output("   id   score\n2  b c     -1")
+            )
+            #expect(
+                try logq("topk", "items", "2", "[1,1]", "--radius", "-0.5") == .output("   id  score\n1  a     1.5")
+            )
             #expect(try logq("score", "items", "[2,0]", "a") == .output("id  score\na       2"))
             #expect(try logq("scan", "items", "--all", "--limit", "1") == .output("row  id\n  0  a\n  1  b c"))
             #expect(try logq("fset", "items", "a", #"{"y":[1]}"#) == .output("OK"))

@@ -40,7 +40,7 @@ struct ProtocolDocument {
 
     /// `[unit=q|p|expected] [batch=n]` → `unit` with its three values, `batch` with none: `n` stands for something.
     static func options(of usage: String) -> [(name: String, values: [String])] {
-        usage.matches(of: /([a-z]+)=([^ \]]+)/).map { match in
+        usage.matches(of: /([a-z_]+)=([^ \]]+)/).map { match in
             let parts = match.2.split(whereSeparator: { $0 == "|" || $0 == "," }).map(String.init)
             // `n`, `id,...` and `a,b` stand for something; `q|p|expected` is what may be written.
             let isSpelledOut = parts.count > 1 && !parts.contains("...") && parts.contains { $0.count > 1 }

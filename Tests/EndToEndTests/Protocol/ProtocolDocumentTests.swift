@@ -20,8 +20,8 @@ struct ProtocolDocumentTests {
     @Test("was read")
     func wasRead() {
         #expect(document.verbs.count == 20, "\(document.verbs.map(\.name))")
-        #expect(document.codes.count == 13, "\(document.codes)")
-        #expect(document.reservedCodes.count == 5, "\(document.reservedCodes)")
+        #expect(document.codes.count == 14, "\(document.codes)")
+        #expect(document.reservedCodes.count == 4, "\(document.reservedCodes)")
         let logQ = document.verbs.first { $0.name == "LOGQ" }
         #expect(logQ?.options.map(\.name) == ["unit", "batch", "strength"])
         #expect(logQ?.options.map(\.values) == [["q", "p", "expected"], [], []])

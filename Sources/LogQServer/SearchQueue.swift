@@ -1,0 +1,174 @@
+import DequeModule
+import ItemStore
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// A search that waits for the query pool.
+struct QueuedSearch: Sendable {
+    let collection: Collection
+    let query: TopKQuery
+    /// Whether anybody still waits for the outcome. Asked under the queue's lock: it has to be quick.
+    let isWanted: @Sendable () -> Bool
+    /// Gets the outcome, once, on a thread of the pool. Never called if nobody wants it any more.
+    let complete: @Sendable (TopKOutcome) -> Void
+}
+
+/// A pass, and the searches that wait for its outcomes.
+final class PassUnderWay: Sendable {
+    let pass: TopKPass
+    let searches: [QueuedSearch]
+
+    /// `searches`: 1 to 8 of one collection.
+    init(_ searches: [QueuedSearch]) {
+        self.searches = searches
+        pass = TopKPass(searches[0].collection, searches.map(\.query))
+    }
+}
+
+/// What the threads of the pool share: the searches that wait, and the passes that are under way.
+///
+/// Bounded, closed once. A mutex and a condition of pthreads, because thread sanitizers understand them.
+final class SearchQueue: @unchecked Sendable {
+    /// Searches that go together are looked for among so many of the oldest: the lock is held for microseconds.
+    private static let gatherAmongMax = 1_024
+
+    /// What a thread does next.
+    enum Work {
+        /// Answer those that are over, and make a pass for the others.
+        case begin(Batch)
+        /// Help with a pass.
+        case join(PassUnderWay)
+    }
+
+    struct Batch {
+        /// Up to eight of one collection; none if all that waited are over.
+        var searches: [QueuedSearch] = []
+        /// Their deadline passed while they waited, or nobody wants them any more.
+        var over: [QueuedSearch] = []
+    }
+
+    struct Statistics {
+        var waitingCount = 0
+        /// Searches for which passes were made, and the passes.
+        var searchCount = 0
+        var passCount = 0
+        /// Threads that have nothing to do.
+        var idleThreadCount = 0
+    }
+
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let waitingMax: Int
+    private var waiting = Deque<QueuedSearch>()
+    private var passes: [PassUnderWay] = []
+    private var idleThreadCount = 0
+    private var searchCount = 0
+    private var passCount = 0
+    private var isClosed = false
+
+    init(waitingMax: Int) {
+        self.waitingMax = waitingMax
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    var statistics: Statistics {
+        withLock {
+            Statistics(
+                waitingCount: waiting.count,
+                searchCount: searchCount,
+                passCount: passCount,
+                idleThreadCount: idleThreadCount
+            )
+        }
+    }
+
+    /// False if the queue is full or closed.
+    func append(_ search: QueuedSearch) -> Bool {
+        withLock {
+            guard !isClosed, waiting.count < waitingMax else { return false }
+            waiting.append(search)
+            pthread_cond_signal(condition)
+            return true
+        }
+    }
+
+    func close() {
+        withLock {
+            isClosed = true
+            pthread_cond_broadcast(condition)
+        }
+    }
+
+    /// Waits for work. A search that waits comes before a pass that could be joined. Nil when the queue is closed and
+    /// nothing is left to do.
+    func next() -> Work? {
+        withLock {
+            while true {
+                if !waiting.isEmpty { return .begin(takeBatch()) }
+                if let pass = passes.first(where: \.pass.isWorthJoining) { return .join(pass) }
+                if isClosed { return nil }
+                idleThreadCount += 1
+                pthread_cond_wait(condition, mutex)
+                idleThreadCount -= 1
+            }
+        }
+    }
+
+    /// Lets idle threads help with a pass, if it is long enough.
+    func begin(_ pass: PassUnderWay) {
+        withLock {
+            passes.append(pass)
+            passCount += 1
+            searchCount += pass.searches.count
+            if idleThreadCount > 0, pass.pass.isWorthJoining { pthread_cond_broadcast(condition) }
+        }
+    }
+
+    func end(_ pass: PassUnderWay) {
+        withLock { passes.removeAll { $0 === pass } }
+    }
+
+    /// The oldest search that is not over, and those that can go with it.
+    private func takeBatch() -> Batch {
+        let now = ContinuousClock.now
+        var batch = Batch()
+        while batch.searches.isEmpty, let search = waiting.popFirst() { batch.append(search, now) }
+        guard let collection = batch.searches.first?.collection else { return batch }
+        var index = 0
+        while index < min(waiting.count, Self.gatherAmongMax), batch.searches.count < TopKPass.queryCountMax {
+            if waiting[index].collection === collection {
+                batch.append(waiting.remove(at: index), now)
+            } else {
+                index += 1
+            }
+        }
+        return batch
+    }
+
+    private func withLock<R>(_ body: () -> R) -> R {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return body()
+    }
+}
+
+extension SearchQueue.Batch {
+    fileprivate mutating func append(_ search: QueuedSearch, _ now: ContinuousClock.Instant) {
+        let isLate = search.query.deadline.map { $0 < now } ?? false
+        if isLate || !search.isWanted() { over.append(search) } else { searches.append(search) }
+    }
+}
