@@ -19,6 +19,7 @@ package final class TopKPass: @unchecked Sendable {
 
     let collection: Collection
     let queries: [TopKQuery]
+    private let excluded: [ExcludedIDs]
     private let chunkCount: Int
     private let freedRowCount: Int
     private let firstDeadline: ContinuousClock.Instant?
@@ -42,6 +43,7 @@ package final class TopKPass: @unchecked Sendable {
         }
         self.collection = collection
         self.queries = queries
+        excluded = queries.map { ExcludedIDs($0.except) }
         freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
         firstDeadline = queries.compactMap(\.deadline).min()
         chunkCount = collection.chunks.count
@@ -60,7 +62,7 @@ package final class TopKPass: @unchecked Sendable {
     /// Scans along until nothing is left. True for the one participant that has to fetch the outcomes.
     package func takePart() -> Bool {
         lock.withWriteLock { participantCount += 1 }
-        var scan = TopKScan(collection, queries)
+        var scan = TopKScan(collection, queries, excluded)
         while let claim = claim() {
             expire(&scan)
             guard scan.hasQueries else { break }

@@ -1,4 +1,3 @@
-import PackedStrings
 import SamplingFrequency
 import VectorIndex
 
@@ -21,24 +20,20 @@ struct TopKScan {
     private struct Line {
         let vector: QueryVector
         let columns: TopKColumns
-        let excluded: Set<ArraySlice<UInt8>>
+        let excluded: ExcludedIDs
         var items: RankedItems
         var isDropped = false
     }
 
-    init(_ collection: Collection, _ queries: [TopKQuery]) {
+    /// `excluded`: those of each query.
+    init(_ collection: Collection, _ queries: [TopKQuery], _ excluded: [ExcludedIDs]) {
         self.collection = collection
         scanner = CodeScanner(queries.map(\.vector))
         summary = collection.summary
         let blockByteCount = collection.configuration.dimension * CodeSlab.slotsInBlock
         blocksPerLock = max(1, Self.codeBytesPerLock / blockByteCount)
-        lines = queries.map { query in
-            Line(
-                vector: query.vector,
-                columns: query.columns,
-                excluded: Set((0..<query.except.count).map { query.except[$0] }),
-                items: RankedItems(query)
-            )
+        lines = zip(queries, excluded).map { query, excluded in
+            Line(vector: query.vector, columns: query.columns, excluded: excluded, items: RankedItems(query))
         }
         for (index, line) in lines.enumerated() { scanner.setThreshold(line.items.threshold, of: index) }
     }
@@ -75,7 +70,7 @@ struct TopKScan {
         let score = lines[query].vector.score(chunk.vectors + index * collection.configuration.dimension)
         guard score >= lines[query].items.threshold, !lines[query].isDropped else { return }
         let id = IdentifierSlot.bytes(chunk.identifiers + index)
-        if !lines[query].excluded.isEmpty, lines[query].excluded.contains(ArraySlice(id)) { return }
+        if lines[query].excluded.contains(id) { return }
         let wanted = lines[query].columns
         let entered = lines[query].items.insert(score, id) {
             SelectedColumns(collection, chunk, index, wanted, summary)
