@@ -12,7 +12,8 @@ struct DaemonMeasurement: Sendable {
     let phaseSeconds: Int
 
     func run() async throws -> Findings {
-        let daemonDirectory = "\(directory)/daemon-\(getpid())"
+        let daemonDirectory = "\(directory)/daemon"
+        try? FileManager.default.removeItem(atPath: daemonDirectory)
         try FileManager.default.createDirectory(atPath: daemonDirectory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: daemonDirectory) }
         let daemon = try Daemon(directory: daemonDirectory, options: ["--threads", "1", "--query-threads", "1"])

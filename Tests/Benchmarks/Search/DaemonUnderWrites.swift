@@ -6,6 +6,8 @@ import TestSupport
 /// every acknowledged vector is found at once.
 struct DaemonUnderWrites: Sendable {
     private static let putsPerSecond = 20_000
+    /// Clients that look for what was acknowledged.
+    private static let proberCount = 4
 
     let daemon: Daemon
     let data: PreparedDataSet
@@ -34,7 +36,7 @@ struct DaemonUnderWrites: Sendable {
         async let lastCrowd = queries.run(for: phase)
         async let lastWrites = stream.run(for: phase)
         async let lastLookUps = lookUp()
-        async let probes = probe(stream)
+        async let probes = probeTogether(stream)
         let (_, _, streaming, found) = try await (lastCrowd, lastWrites, lastLookUps, probes)
 
         let all = "\(clientCount) clients"
@@ -67,16 +69,29 @@ struct DaemonUnderWrites: Sendable {
         return latencies
     }
 
+    private func probeTogether(_ stream: WriteStream) async throws -> (probeCount: Int, missCount: Int) {
+        try await withThrowingTaskGroup(of: (probeCount: Int, missCount: Int).self) { group in
+            for _ in 0..<Self.proberCount { group.addTask { try await probe(stream) } }
+            return try await group.reduce(into: (probeCount: 0, missCount: 0)) { sum, part in
+                sum.probeCount += part.probeCount
+                sum.missCount += part.missCount
+            }
+        }
+    }
+
     /// Searches for what the stream has just had acknowledged. All vectors have length 1, so each is its own best.
     private func probe(_ stream: WriteStream) async throws -> (probeCount: Int, missCount: Int) {
         let client = try await daemon.client()
         let end = ContinuousClock.now + phase
         var counts = (probeCount: 0, missCount: 0)
         while ContinuousClock.now < end {
-            if let (id, vector) = stream.takeLatest() {
-                let best = try await client.topK(collection, 1, nearest: .vector(vector))
-                counts.probeCount += 1
-                if best.first?.id != id { counts.missCount += 1 }
+            if let written = stream.takeLatest() {
+                let best = try await client.topK(collection, 1, nearest: .vector(written.vector))
+                // With few items the stream may have come round to this one again: then there is nothing to find.
+                if best.first?.id == written.id || !stream.hasReplaced(written) {
+                    counts.probeCount += 1
+                    if best.first?.id != written.id { counts.missCount += 1 }
+                }
             }
             try await Task.sleep(for: .milliseconds(5))
         }
@@ -96,20 +111,31 @@ struct DaemonUnderWrites: Sendable {
     }
 }
 
-/// Replaces vectors at a steady rate: a hundred times a second some, each time the next once all are acknowledged.
+/// Replaces vectors at a steady rate: a hundred times a second some, unless too many are not acknowledged yet.
 private final class WriteStream: Sendable {
     private static let ticksPerSecond = 100
+    private static let ticksUnderWayMax = 16
 
     private let client: LogQClient
     private let collection: String
     private let data: PreparedDataSet
     private let putsPerTick: Int
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+
+    struct Written: Sendable {
+        let row: Int
+        let id: ItemID
+        let vector: [Float]
+        /// Counts the writes.
+        let number: Int
+    }
 
     private struct State {
         var random = SeededGenerator(seed: 1)
         var putCount = 0
-        var latest: (id: ItemID, vector: [Float])?
+        /// For each row the number of the last write that was begun.
+        var numbers: [Int]
+        var latest: Written?
     }
 
     init(client: LogQClient, collection: String, data: PreparedDataSet, putsPerSecond: Int) {
@@ -117,39 +143,55 @@ private final class WriteStream: Sendable {
         self.collection = collection
         self.data = data
         putsPerTick = putsPerSecond / Self.ticksPerSecond
+        state = Mutex(State(numbers: Array(repeating: -1, count: data.set.itemCount)))
     }
 
     /// Answers how many were acknowledged a second.
     func run(for duration: Duration) async throws -> Double {
         let start = ContinuousClock.now
         var tick = 0
-        while start.duration(to: .now) < duration {
-            let writes = nextWrites()
-            let puts = writes.map { LogQRequest.put(collection, $0.id, $0.vector) }
-            for result in await client.pipeline(puts) { try result.get() }
-            state.withLock { $0.latest = writes.last }
-            tick += 1
-            try await Task.sleep(until: start + .seconds(1) * tick / Self.ticksPerSecond, clock: .continuous)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            while start.duration(to: .now) < duration {
+                if tick >= Self.ticksUnderWayMax { try await group.next() }
+                let writes = nextWrites()
+                group.addTask { [self] in try await put(writes) }
+                tick += 1
+                try await Task.sleep(until: start + .seconds(1) * tick / Self.ticksPerSecond, clock: .continuous)
+            }
+            try await group.waitForAll()
         }
         return Double(tick * putsPerTick) / start.secondsSince
     }
 
+    private func put(_ writes: [Written]) async throws {
+        let puts = writes.map { LogQRequest.put(collection, $0.id, $0.vector) }
+        for result in await client.pipeline(puts) { try result.get() }
+        state.withLock { $0.latest = writes.last }
+    }
+
     /// The last acknowledged write, once.
-    func takeLatest() -> (id: ItemID, vector: [Float])? {
+    func takeLatest() -> Written? {
         state.withLock { state in
             defer { state.latest = nil }
             return state.latest
         }
     }
 
-    private func nextWrites() -> [(id: ItemID, vector: [Float])] {
+    /// Whether another vector has been sent for that item since.
+    func hasReplaced(_ written: Written) -> Bool {
+        state.withLock { $0.numbers[written.row] != written.number }
+    }
+
+    private func nextWrites() -> [Written] {
         state.withLock { state in
             (0..<putsPerTick).map { _ in
-                let row = state.putCount * 7_919 % data.set.itemCount
+                let number = state.putCount
+                let row = number * 7_919 % data.set.itemCount
                 state.putCount += 1
+                state.numbers[row] = number
                 var vector = state.random.normals(data.set.dimension)
                 vector.scale(toLength: 1)
-                return (ItemID(data.id(row)), vector)
+                return Written(row: row, id: ItemID(data.id(row)), vector: vector, number: number)
             }
         }
     }

@@ -11,6 +11,8 @@ struct DataSet: Sendable {
 
     let name: String
     let itemCount: Int
+    /// Without a scale.
+    let fullItemCount: Int
     let dimension: Int
     let recipe: Recipe
 
@@ -24,7 +26,8 @@ struct DataSet: Sendable {
         default: return nil
         }
         self.name = name
-        itemCount = max(1_024, Int((isWide ? 100_000 : 1_000_000) * scale))
+        fullItemCount = isWide ? 100_000 : 1_000_000
+        itemCount = max(1_024, Int(Double(fullItemCount) * scale))
         dimension = isWide ? 128 : 64
     }
 

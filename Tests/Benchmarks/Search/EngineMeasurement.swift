@@ -13,7 +13,8 @@ struct EngineMeasurement {
     let core: Int
 
     func run() throws -> Findings {
-        let storeDirectory = "\(directory)/store-\(getpid())"
+        let storeDirectory = "\(directory)/store"
+        try? FileManager.default.removeItem(atPath: storeDirectory)
         defer { try? FileManager.default.removeItem(atPath: storeDirectory) }
         var logger = Logger(label: "benchmark")
         logger.logLevel = .warning

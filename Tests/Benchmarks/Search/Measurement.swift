@@ -40,10 +40,11 @@ struct Findings: Codable, Sendable {
 }
 
 extension [Measurement] {
-    /// What the table shows of a sweep: the usual setting, and the cheapest ones that reach a recall. Whatever does
-    /// not sweep is shown whole.
+    /// What the table shows of one subject. Of a sweep: the usual setting, and the cheapest ones that reach a recall.
     func highlights() -> [Measurement] {
-        guard count > 3 else { return self }
+        guard allSatisfy({ $0.setting.hasPrefix("ef=") || $0.setting.hasPrefix("nprobe=") }), !isEmpty else {
+            return self
+        }
         var indices: Set<Int> = []
         if let usual = firstIndex(where: { $0.setting == "ef=64" }) { indices.insert(usual) }
         for recall in [0.99, 0.997] {

@@ -26,7 +26,10 @@ struct PeerLibraries: Sendable {
         if !FileManager.default.isExecutableFile(atPath: python) {
             tell("making a Python environment in \(environment)")
             let made = try await Self.run("/usr/bin/env", ["python3", "-m", "venv", environment])
-            guard made else { throw BenchmarkError("no Python environment: python3 -m venv failed") }
+            guard made else {
+                try? FileManager.default.removeItem(atPath: environment)
+                throw BenchmarkError("no Python environment: python3 -m venv failed")
+            }
         }
         for (module, package) in Self.modules.sorted(by: { $0.key < $1.key }) {
             if try await Self.run(python, ["-c", "import \(module)"], isQuiet: true) { continue }

@@ -25,7 +25,7 @@ struct Recipe: Sendable {
     var normSigma: Double = 0
 
     static let hard = Recipe()
-    static let norms = Recipe(normSigma: 0.5)
+    static let norms = Recipe(normSigma: 1)
     static let easy = Recipe(
         topicCount: 10_000,
         varianceWithinTopics: 0.03,

@@ -11,9 +11,9 @@ struct SearchBenchmark: AsyncParsableCommand {
             Makes data sets, finds the true answers by brute force, and measures each part on them; the libraries in a \
             Python environment of its own. Everything stands in the working directory and is used again by the next \
             run: vectors, answers, indexes, the environment. Prints a table a data set and writes results.json (every \
-            setting of every sweep) and results.md there. A rate of a library is that of one call with many queries, \
-            its latencies are those of single calls; build and updates of logqd are durable, those of the libraries in \
-            memory.
+            setting of every sweep) and results.md there.
+
+            \(SearchReport.legend)
             """
     )
 
@@ -45,6 +45,11 @@ struct SearchBenchmark: AsyncParsableCommand {
 
     func run() async throws {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        let lock = open(directory + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+            throw BenchmarkError("can not lock \(directory): is another run using it?")
+        }
+        defer { close(lock) }
         let sets = sets.compactMap { DataSet(named: $0, scale: itemsScale) }
         var report = SearchReport()
         let libraries = await libraries(&report)
@@ -54,6 +59,7 @@ struct SearchBenchmark: AsyncParsableCommand {
                 await measure(part, data, libraries, &report)
             }
             print("\n" + report.text(set))
+            fflush(nil)
             try report.write(to: directory, sets: sets)
         }
         print("\n" + report.header)

@@ -24,16 +24,28 @@ struct SearchReport: Codable, Sendable {
         )
         let url = URL(fileURLWithPath: directory)
         try encoder.encode(self).write(to: url.appendingPathComponent("results.json"), options: .atomic)
-        let sections = [header] + sets.map { markdown($0) } + (failures.isEmpty ? [] : ["Not measured: \(failures)"])
+        let sections =
+            [header, Self.legend] + sets.map { markdown($0) } + (failures.isEmpty ? [] : ["Not measured: \(failures)"])
         try Data(sections.joined(separator: "\n\n").utf8)
             .write(to: url.appendingPathComponent("results.md"), options: .atomic)
     }
 
+    /// What the columns mean where they do not mean the same for everybody.
+    static let legend = """
+        Every figure is of one thread that runs queries, pinned to one core (the daemon: one query thread, not pinned; \
+        its clients run on the same machine). Rates and latencies are those at k = 10. A library's rate is that of one \
+        call with all queries, or with a batch of them if the setting says so, and its latencies those of single calls \
+        (of batches likewise). recall@100 is that of a search for 100, with ef at least 100. Build and updates of \
+        logqd are durable on disk; those of the libraries are in memory. Bytes an item: of logqd all memory of the \
+        collection, with vectors, codes, ids and statistics; of the libraries the size of the saved index.
+        """
+
     var header: String {
-        let versions = libraries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        let versions =
+            libraries.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" } + Set(findings.messages).sorted()
         return """
             \(machine.date), \(machine.processor), \(machine.coreCount) cores, \(machine.memoryGibibytes) GiB, \
-            \(machine.system), logqd kernels \(machine.kernels). \(versions.joined(separator: ", ")).
+            \(machine.system), \((["logqd kernels \(machine.kernels)"] + versions).joined(separator: ", ")).
             """
     }
 
@@ -96,6 +108,10 @@ struct SearchReport: Codable, Sendable {
             }), let recall = usual.recall10
         else { return [] }
         let verdict = recall < Self.hardRecallMax ? "hard enough" : "TOO EASY"
-        return ["hnswlib M=16 efc=128 ef=64 finds \(recall.text(4)) of the 10 best: \(verdict) (below 0.93)"]
+        let isJudged = set.itemCount == set.fullItemCount
+        return [
+            "hardness: hnswlib M=16 efc=128 ef=64 finds \(recall.text(4)) of the 10 best; "
+                + (isJudged ? "\(verdict), meant to be below \(Self.hardRecallMax)" : "not judged with fewer items")
+        ]
     }
 }
