@@ -114,6 +114,7 @@ let package = Package(
         .executableTarget(
             name: "Benchmarks",
             dependencies: [
+                "logqd",
                 "TestSupport", "ItemStore", "VectorIndex", "LogQClient", "PackedStrings", argumentParser, logging,
             ],
             path: "Tests/Benchmarks",

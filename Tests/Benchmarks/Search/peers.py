@@ -1,8 +1,9 @@
 """Measures one library on one data set, for the benchmark `search`.
 
-Reads raw little-endian float32 vectors and the ground truth, builds the index (or loads it, if it was built before),
-and prints JSON lines: {"libraries": {name: version}}, {"message": text}, {"measurement": {...}}. Queries run on one
-thread, pinned to one core. Rates are those of one call with all queries of a batch, latencies those of single calls.
+Reads raw little-endian float32 vectors and the ground truth, builds the index (or loads it, if it
+was built before), and prints JSON lines: {"libraries": {name: version}}, {"message": text},
+{"measurement": {...}}. Queries run on one thread, pinned to one core. Rates are those of one call
+with all queries of a batch, latencies those of single calls.
 """
 
 import argparse
@@ -75,7 +76,11 @@ class USearch(Peer):
         from usearch.index import Index
 
         self.index = Index(
-            ndim=self.dimension, metric="ip", dtype="f32", connectivity=LINKS, expansion_add=BUILD_EFFORT
+            ndim=self.dimension,
+            metric="ip",
+            dtype="f32",
+            connectivity=LINKS,
+            expansion_add=BUILD_EFFORT,
         )
         self.index.add(numpy.arange(self.count), items, threads=self.build_threads)
 
@@ -142,7 +147,8 @@ class FaissIVF(Faiss):
     def make(self, faiss):
         list_count = max(16, int(4 * self.count**0.5))
         self.quantizer = faiss.IndexFlatIP(self.dimension)
-        return faiss.IndexIVFFlat(self.quantizer, self.dimension, list_count, faiss.METRIC_INNER_PRODUCT)
+        metric = faiss.METRIC_INNER_PRODUCT
+        return faiss.IndexIVFFlat(self.quantizer, self.dimension, list_count, metric)
 
     def prepare(self, effort, k):
         self.index.nprobe = min(effort, self.index.nlist)
@@ -214,7 +220,7 @@ PEERS = {
 
 
 def build_or_load(peer, items, path):
-    """Builds the index, or loads it. Returns the seconds that building took and the bytes of the index."""
+    """Builds or loads the index. Returns the seconds of the build and the bytes of the index."""
     if not peer.has_file:
         start = time.perf_counter()
         peer.build(items)
@@ -284,12 +290,13 @@ def check_blas(peer):
     folder = "numpy.libs" if isinstance(peer, NumPy) else "faiss_cpu.libs"
     for pool in threadpool_info():
         if pool["user_api"] == "blas" and folder in pool["filepath"]:
-            return f"{pool['internal_api']} {pool['version']} {pool['architecture']}, threads: {pool['num_threads']}"
+            name = f"{pool['internal_api']} {pool['version']} {pool['architecture']}"
+            return f"{name}, threads: {pool['num_threads']}"
     return "BLAS unknown"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("peer", choices=PEERS)
     for name in ["items", "queries", "truth", "index"]:
         parser.add_argument(f"--{name}", required=True, metavar="FILE")
@@ -319,8 +326,13 @@ def main():
             say("message", f"{options.peer}: {check_blas(peer)}")
         updates = updates_per_second(peer, items) if peer.update else None
     for effort, result in measured:
-        result |= {"subject": options.peer, "setting": peer.setting(effort), "buildSeconds": build_seconds}
-        result |= {"bytesPerItem": byte_count / len(items), "updatesPerSecond": updates}
+        result |= {
+            "subject": options.peer,
+            "setting": peer.setting(effort),
+            "buildSeconds": build_seconds,
+            "bytesPerItem": byte_count / len(items),
+            "updatesPerSecond": updates,
+        }
         say("measurement", result)
 
 
