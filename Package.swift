@@ -116,8 +116,12 @@ let package = Package(
         .testTarget(name: "HouseRulesTests"),
         .executableTarget(
             name: "Benchmarks",
-            dependencies: ["ItemStore", "LogQClient", "PackedStrings", argumentParser, logging],
-            path: "Tests/Benchmarks"
+            dependencies: [
+                "logqd",
+                "TestSupport", "ItemStore", "VectorIndex", "LogQClient", "PackedStrings", argumentParser, logging,
+            ],
+            path: "Tests/Benchmarks",
+            resources: [.copy("Search/peers.py")]
         ),
     ],
     swiftLanguageModes: [.v6]

@@ -60,11 +60,11 @@ struct DaemonBenchmark: AsyncParsableCommand {
             }
         }
         daemon.kill()
-        let start = ContinuousClock().now
+        let start = ContinuousClock.now
         daemon = try Daemon(directory: directory)
         let again = try await daemon.client()
         let found = try await again.get("c", id(items - 1)) != nil
-        print("answers \(seconds(since: start)) s after a kill, the last item is \(found ? "there" : "MISSING")")
+        print("answers \(start.secondsSince) s after a kill, the last item is \(found ? "there" : "MISSING")")
         try await show(again, "storage", ["recovery-seconds", "replayed-groups", "used-bytes"])
         await again.close()
     }
@@ -101,56 +101,18 @@ struct DaemonBenchmark: AsyncParsableCommand {
     }
 
     private func measure(_ name: String, _ count: Int, _ unit: String, _ body: () async throws -> Void) async rethrows {
-        let start = ContinuousClock().now
+        let start = ContinuousClock.now
         try await body()
-        print("\(name): \(Int(Double(count) / seconds(since: start))) \(unit)/s")
+        print("\(name): \(Int(Double(count) / start.secondsSince)) \(unit)/s")
     }
 
     private func latency(_ name: String, rounds: Int = 2_000, _ body: (Int) async throws -> Void) async rethrows {
-        var times: [Double] = []
+        var times = Latencies()
         for round in 0..<rounds {
-            let start = ContinuousClock().now
+            let start = ContinuousClock.now
             try await body(round)
-            times.append(seconds(since: start) * 1_000)
+            times.append(since: start)
         }
-        times.sort()
-        print("\(name), alone: p50 \(times[rounds / 2]) ms, p99 \(times[rounds * 99 / 100]) ms")
-    }
-
-    private func seconds(since start: ContinuousClock.Instant) -> Double {
-        (ContinuousClock().now - start) / .seconds(1)
-    }
-}
-
-/// A `logqd` as a child process.
-private struct Daemon {
-    private let process = Process()
-    private let socket: String
-
-    init(directory: String) throws {
-        socket = directory + "/socket"
-        let beside = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        process.executableURL = beside.appendingPathComponent("logqd")
-        process.arguments = ["--data", directory + "/data", "--listen", "127.0.0.1:0", "--unix", socket]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-    }
-
-    /// Connects as soon as the daemon listens, which it does when it has recovered.
-    func client() async throws -> LogQClient {
-        let deadline = ContinuousClock().now + .seconds(60)
-        while true {
-            do {
-                return try await LogQClient.connect(unixSocketPath: socket)
-            } catch {
-                guard process.isRunning, ContinuousClock().now < deadline else { throw error }
-                try await Task.sleep(for: .milliseconds(2))
-            }
-        }
-    }
-
-    func kill() {
-        Foundation.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        print("\(name), alone: p50 \(times.quantile(0.5)!) ms, p99 \(times.quantile(0.99)!) ms")
     }
 }

@@ -25,7 +25,7 @@ struct StoreBenchmark: ParsableCommand {
         let configuration = StoreConfiguration(directory: directory)
         do {
             let store = try ItemStore.open(configuration, logger: logger)
-            let pipeline = Pipeline(store: store, depth: 4)
+            let pipeline = WritePipeline(store: store, depth: 4)
             try pipeline.run([
                 .create(name: "c", CollectionConfiguration(dimension: dimension))
             ])
@@ -72,7 +72,7 @@ struct StoreBenchmark: ParsableCommand {
 
     private func id(_ number: Int) -> [UInt8] { Array("item-\(number)".utf8) }
 
-    private func put(_ pipeline: Pipeline) throws {
+    private func put(_ pipeline: WritePipeline) throws {
         for first in stride(from: 0, to: items, by: batch) {
             try pipeline.run(
                 (first..<min(first + batch, items)).map {
@@ -83,7 +83,7 @@ struct StoreBenchmark: ParsableCommand {
         pipeline.finish()
     }
 
-    private func putAgain(_ pipeline: Pipeline) throws {
+    private func putAgain(_ pipeline: WritePipeline) throws {
         for first in stride(from: 0, to: items, by: batch) {
             try pipeline.run(
                 (first..<min(first + batch, items)).map { index in
@@ -95,14 +95,14 @@ struct StoreBenchmark: ParsableCommand {
         pipeline.finish()
     }
 
-    private func observe(_ pipeline: Pipeline) throws {
+    private func observe(_ pipeline: WritePipeline) throws {
         for round in 0..<200 {
             try pipeline.run([.observe(collection: "c", step: nil, sequence: nil, ids: someIDs(round))])
         }
         pipeline.finish()
     }
 
-    private func setFrequencies(_ pipeline: Pipeline) throws {
+    private func setFrequencies(_ pipeline: WritePipeline) throws {
         let gaps = (0..<ids).map { Double($0 + 1) }
         for round in 0..<200 {
             try pipeline.run([
@@ -124,33 +124,5 @@ struct StoreBenchmark: ParsableCommand {
         measure("LOGQ of \(ids)", 100 * ids, "ids") {
             for _ in 0..<100 { precondition(collection.frequencies(of: some, 0..<some.count).count == ids) }
         }
-    }
-}
-
-/// Batches under way at once, as a pipelining client has them.
-private final class Pipeline {
-    private let store: ItemStore
-    private let room: DispatchSemaphore
-    private let depth: Int
-
-    init(store: ItemStore, depth: Int) {
-        self.store = store
-        self.depth = depth
-        room = DispatchSemaphore(value: depth)
-    }
-
-    func run(_ writes: [Write]) throws {
-        room.wait()
-        try store.submit(
-            WriteBatch(writes) { [room] outcomes in
-                for case .failed(let error) in outcomes { fatalError("\(error)") }
-                room.signal()
-            }
-        )
-    }
-
-    func finish() {
-        for _ in 0..<depth { room.wait() }
-        for _ in 0..<depth { room.signal() }
     }
 }

@@ -1,0 +1,22 @@
+import Foundation
+import VectorIndex
+
+/// What it was measured on.
+struct Machine: Codable, Sendable {
+    var processor = Machine.processorLine("model name") ?? "unknown processor"
+    var coreCount = ProcessInfo.processInfo.activeProcessorCount
+    var memoryGibibytes = Int((Double(ProcessInfo.processInfo.physicalMemory) / Double(1 << 30)).rounded())
+    var system = ProcessInfo.processInfo.operatingSystemVersionString
+    /// The kernels that logqd runs here.
+    var kernels = QueryVector.kernelName
+    var date = Date.now.formatted(.iso8601)
+
+    /// What the processor can do, as Linux names it; empty elsewhere.
+    static let flags = Set((processorLine("flags") ?? "").split(separator: " ").map(String.init))
+
+    private static func processorLine(_ name: String) -> String? {
+        let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
+        let line = text?.split(separator: "\n").first { $0.hasPrefix(name) }
+        return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
+    }
+}

@@ -1,0 +1,30 @@
+import Dispatch
+import ItemStore
+
+/// Batches under way at once, as a pipelining client has them.
+final class WritePipeline {
+    private let store: ItemStore
+    private let room: DispatchSemaphore
+    private let depth: Int
+
+    init(store: ItemStore, depth: Int) {
+        self.store = store
+        self.depth = depth
+        room = DispatchSemaphore(value: depth)
+    }
+
+    func run(_ writes: [Write]) throws {
+        room.wait()
+        try store.submit(
+            WriteBatch(writes) { [room] outcomes in
+                for case .failed(let error) in outcomes { fatalError("\(error)") }
+                room.signal()
+            }
+        )
+    }
+
+    func finish() {
+        for _ in 0..<depth { room.wait() }
+        for _ in 0..<depth { room.signal() }
+    }
+}
