@@ -25,7 +25,12 @@ enum { code_prefetch_bytes = 4096 };
 
 static inline __attribute__((always_inline)) void prefetch_codes(const uint8_t *codes) {
     // The address may lie behind the slab: a prefetch of what is not there does nothing.
-    __builtin_prefetch((const void *)((uintptr_t)codes + code_prefetch_bytes), 0, 3);
+    vector_kernels_prefetch((uintptr_t)codes + code_prefetch_bytes, 1);
+}
+
+// A hit's vector is scored when the run of blocks is done: by then its first lines are there.
+static inline void prefetch_vector(code_vectors vectors, size_t row) {
+    vector_kernels_prefetch(vectors.first + row * vectors.stride, vectors.stride < 512 ? vectors.stride : 512);
 }
 
 static inline float rounded_up(double value) {

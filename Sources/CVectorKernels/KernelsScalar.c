@@ -63,7 +63,8 @@ static void squared_distance(
 
 // Row by row, each with its own terms.
 static size_t scan(
-    const code_queries *queries, const code_slab *slab, size_t *first, size_t end, code_hit *hits, size_t hits_max
+    const code_queries *queries, const code_slab *slab, code_vectors vectors, size_t *first, size_t end, code_hit *hits,
+    size_t hits_max
 ) {
     size_t hit_count = 0;
     size_t block = *first;
@@ -86,6 +87,7 @@ static size_t scan(
                        + (queries->error_factors[query] * slab->errors[row]
                           + queries->offset_factors[query] * slab->offsets[row]));
                 if (bound < queries->thresholds[query] || slab->offsets[row] == -INFINITY) continue;
+                prefetch_vector(vectors, row);
                 hits[hit_count++] = (code_hit){(uint32_t)row, (uint32_t)query};
             }
         }

@@ -70,11 +70,19 @@ package final class CodeScanner {
     /// Scans from the first of these blocks on until there is an end of them or of the room for hits, and removes what
     /// was scanned from `blocks`. The hits are valid until the next call. Thresholds that are raised meanwhile hold from
     /// the next call on.
-    package func hits(in slab: CodeSlab, _ blocks: inout Range<Int>) -> UnsafeBufferPointer<CodeHit> {
+    ///
+    /// `vectors`: where the vector of the slab's first slot would stand if all stood in one array. Those of hits are
+    /// asked for, so that they are near when they are scored.
+    package func hits(
+        in slab: CodeSlab,
+        _ blocks: inout Range<Int>,
+        vectors: UInt
+    ) -> UnsafeBufferPointer<CodeHit> {
+        let vectors = code_vectors(first: vectors, stride: slab.dimension * MemoryLayout<Float>.size)
         var block = blocks.lowerBound
         let count = withUnsafePointer(to: slab.slab) { slab in
             hits.withMemoryRebound(to: code_hit.self, capacity: Self.hitsMax) {
-                kernels.pointee.scan(&queries, slab, &block, blocks.upperBound, $0, Self.hitsMax)
+                kernels.pointee.scan(&queries, slab, vectors, &block, blocks.upperBound, $0, Self.hitsMax)
             }
         }
         blocks = block..<blocks.upperBound
@@ -168,4 +176,9 @@ package final class CodeScanner {
 package struct CodeHit {
     package let slot: UInt32
     package let query: UInt32
+}
+
+/// Asks the CPU for memory that will be read soon, and goes on.
+package func prefetch(_ address: UnsafeRawPointer, byteCount: Int) {
+    vector_kernels_prefetch(UInt(bitPattern: address), byteCount)
 }

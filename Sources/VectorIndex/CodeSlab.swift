@@ -44,7 +44,8 @@ package struct CodeSlab: @unchecked Sendable {
             norms: floats(layout.norms),
             errors: floats(layout.errors),
             offsets: floats(layout.offsets),
-            bounds: (memory + layout.bounds).bindMemory(to: code_terms.self, capacity: slotCount / Self.slotsInBlock)
+            bounds: (memory + layout.bounds).bindMemory(to: code_terms.self, capacity: slotCount / Self.slotsInBlock),
+            has_offsets: metric == .l2
         )
         self.dimension = dimension
         self.kernels = kernels

@@ -31,7 +31,8 @@ private final class OddSlab {
             norms: floats[0],
             errors: floats[1],
             offsets: floats[2],
-            bounds: bounds
+            bounds: bounds,
+            has_offsets: true
         )
         withUnsafePointer(to: slab) { code_slab_clear($0, 0, rowCount) }
     }
@@ -249,10 +250,11 @@ private final class OddSlab {
             // Room for one block: every call has to stop and go on.
             var some = [code_hit](repeating: code_hit(), count: 16 * sides.count)
             var block = 0
+            let vectors = code_vectors(first: 0, stride: slab.dimension * 4)
             while block < slab.rowCount / 16 {
                 let before = block
                 let count = withUnsafePointer(to: slab.slab) {
-                    kernels.pointee.scan(&queries, $0, &block, slab.rowCount / 16, &some, some.count)
+                    kernels.pointee.scan(&queries, $0, vectors, &block, slab.rowCount / 16, &some, some.count)
                 }
                 #expect(block > before, "a call gets on")
                 all += some[..<count]

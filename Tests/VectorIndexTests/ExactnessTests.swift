@@ -77,7 +77,7 @@ private final class IndexedRows {
         var blocks = 0..<(count + 15) / 16
         rows.withUnsafeBufferPointer { rows in
             while !blocks.isEmpty {
-                for hit in scanner.hits(in: slab, &blocks) {
+                for hit in scanner.hits(in: slab, &blocks, vectors: UInt(bitPattern: rows.baseAddress)) {
                     let (row, query) = (Int(hit.slot), Int(hit.query))
                     scoredCount += 1
                     let score = vectors[query].score(rows.baseAddress! + row * dimension)

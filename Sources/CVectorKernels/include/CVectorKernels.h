@@ -54,7 +54,14 @@ typedef struct code_slab {
     float *_Nonnull errors;
     float *_Nonnull offsets;
     code_terms *_Nonnull bounds;  // the largest of each term in a block
+    bool has_offsets;             // whether offsets tell rows apart that are not empty
 } code_slab;
+
+// The vectors of the slab's rows. They are only asked for ahead of time, when a row becomes a hit.
+typedef struct code_vectors {
+    uintptr_t first;  // address of row 0's; that row need not exist
+    size_t stride;    // bytes from row to row
+} code_vectors;
 
 // Up to eight queries that go through the codes together. Everything is divided by the query's own scale, so the sum
 // of products of codes needs only the row's scale. A row stays if
@@ -107,10 +114,10 @@ typedef struct vector_kernels {
     // The largest code of a query; less than 127 where larger products would saturate.
     int8_t query_code_max;
     // Goes through the blocks from *first until `end`, or until there might not be room in `hits` for those of one more
-    // block (16 × the queries); *first is then the block to go on with. Returns the number of hits: rows for which the
-    // condition above holds, and no row for which its exact value does not hold by far.
+    // block (16 × the queries); *first is then the block to go on with. Returns the number of hits: all rows for which
+    // the condition above holds, and where no offsets tell rows apart a few for which it holds with the block's bounds.
     size_t (*_Nonnull scan)(
-        const code_queries *_Nonnull queries, const code_slab *_Nonnull slab,
+        const code_queries *_Nonnull queries, const code_slab *_Nonnull slab, code_vectors vectors,
         size_t *_Nonnull first, size_t end, code_hit *_Nonnull hits, size_t hits_max);
     // Writes codes and scale of a vector to the place of `row` and returns its terms.
     code_terms (*_Nonnull encode)(
@@ -161,6 +168,13 @@ void code_slab_clear(const code_slab *_Nonnull slab, size_t first, size_t count)
 
 // Makes one row empty.
 void code_slab_clear_row(const code_slab *_Nonnull slab, size_t row);
+
+// Asks for memory that will be read soon. The address may be any.
+static inline void vector_kernels_prefetch(uintptr_t address, size_t byte_count) {
+    for (size_t offset = 0; offset < byte_count; offset += 64) {
+        __builtin_prefetch((const void *)(address + offset), 0, 3);
+    }
+}
 
 // Row-major float32 matrices; each stride is the distance between rows, in floats. `rows` and `columns` are those of
 // the result c, `depth` is what is summed over.

@@ -29,6 +29,8 @@ struct ReadWriteLock: @unchecked Sendable {
         precondition(status == 0, "pthread_rwlock_init: \(status)")
     }
 
+    var address: UnsafeRawPointer { UnsafeRawPointer(lock) }
+
     func destroy() {
         pthread_rwlock_destroy(lock)
         lock.deinitialize(count: 1)

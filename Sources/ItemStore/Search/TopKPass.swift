@@ -66,7 +66,10 @@ package final class TopKPass: @unchecked Sendable {
         while let claim = claim() {
             expire(&scan)
             guard scan.hasQueries else { break }
-            for index in claim { scan.scan(collection.chunks[index].pointee) }
+            for index in claim {
+                prefetchChunks(after: index)
+                scan.scan(collection.chunks[index].pointee)
+            }
         }
         return lock.withWriteLock {
             join(scan.items)
@@ -107,6 +110,14 @@ package final class TopKPass: @unchecked Sendable {
         let pass = TopKPass(collection, [query])
         _ = pass.takePart()
         return pass.outcomes()[0]
+    }
+
+    /// A pass reads more than any cache holds, so what describes a chunk is far away each time: on the way to its lock,
+    /// three misses in a row, a quarter of the time that its codes take.
+    private func prefetchChunks(after index: Int) {
+        guard index + 2 < chunkCount else { return }
+        prefetch(collection.chunks[index + 2], byteCount: MemoryLayout<ItemChunk>.size)
+        prefetch(collection.chunks[index + 1].pointee.lock.address, byteCount: 64)
     }
 
     private func claim() -> Range<Int>? {

@@ -14,6 +14,7 @@ struct TopKScan {
     private let scanner: CodeScanner
     private let summary: Collection.Summary
     private let blocksPerLock: Int
+    private let vectorByteCount: Int
     private var lines: [Line]
 
     /// One query and what became of it so far.
@@ -32,6 +33,7 @@ struct TopKScan {
         summary = collection.summary
         let blockByteCount = collection.configuration.dimension * CodeSlab.slotsInBlock
         blocksPerLock = max(1, Self.codeBytesPerLock / blockByteCount)
+        vectorByteCount = collection.configuration.dimension * MemoryLayout<Float>.size
         lines = zip(queries, excluded).map { query, excluded in
             Line(vector: query.vector, columns: query.columns, excluded: excluded, items: RankedItems(query))
         }
@@ -51,20 +53,21 @@ struct TopKScan {
     mutating func scan(_ chunk: ItemChunk) {
         let firstBlock = chunk.firstSlot / CodeSlab.slotsInBlock
         let endBlock = firstBlock + ItemChunk.rowCount / CodeSlab.slotsInBlock
+        let vectors = UInt(bitPattern: chunk.vectors) &- UInt(chunk.firstSlot * vectorByteCount)
         for first in stride(from: firstBlock, to: endBlock, by: blocksPerLock) {
             var blocks = first..<min(first + blocksPerLock, endBlock)
             chunk.lock.withReadLock {
                 while !blocks.isEmpty {
-                    for hit in scanner.hits(in: chunk.codes, &blocks) {
-                        judge(chunk, Int(hit.slot) - chunk.firstSlot, Int(hit.query))
-                    }
+                    for hit in scanner.hits(in: chunk.codes, &blocks, vectors: vectors) { judge(chunk, hit) }
                 }
             }
         }
     }
 
     /// Scores a row for real and takes it if it is good enough. Under the chunk's lock.
-    private mutating func judge(_ chunk: ItemChunk, _ index: Int, _ query: Int) {
+    private mutating func judge(_ chunk: ItemChunk, _ hit: CodeHit) {
+        let index = Int(hit.slot) - chunk.firstSlot
+        let query = Int(hit.query)
         // A slot with codes has a row with a vector: they change together, under the lock.
         assert(chunk.flags[index].contains(.hasVector))
         let score = lines[query].vector.score(chunk.vectors + index * collection.configuration.dimension)
