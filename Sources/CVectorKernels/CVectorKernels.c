@@ -126,7 +126,10 @@ static const code_terms empty_terms = {.norm = 0, .error = 0, .offset = -INFINIT
 // Takes a row's terms away, and its scale, so that its block is not looked at for its sake.
 static void clear_row(const code_slab *slab, size_t row) {
     set_terms(slab, row, empty_terms);
-    memset(scales_of(slab, row / code_rows_in_block) + row % code_rows_in_block * 4, 0, sizeof(float));
+    uint8_t *scale = scales_of(slab, row / code_rows_in_block) + row % code_rows_in_block * 4;
+    // Not written if it is zero already: memory that nobody has touched yet stays so.
+    static const uint8_t zero[sizeof(float)];
+    if (memcmp(scale, zero, sizeof zero) != 0) memset(scale, 0, sizeof zero);
 }
 
 void vector_kernels_encode(

@@ -14,13 +14,16 @@ import VectorIndex
 /// pruned only by a score that k others held during this pass, so no order of writes makes a second pass necessary.
 package final class TopKPass: @unchecked Sendable {
     package static let queryCountMax = 8
-    /// Chunks that a participant claims at a time: some ten microseconds of work.
-    private static let chunksPerClaim = 4
+    /// A participant claims about so much of the codes at a time: some ten microseconds of work.
+    private static let codeBytesPerClaim = 1 << 18
+    /// One more thread helps if at least so much is left.
+    private static let codeBytesWorthJoining = 1 << 22
 
     let collection: Collection
     let queries: [TopKQuery]
     private let excluded: [ExcludedIDs]
     private let chunkCount: Int
+    private let chunksPerClaim: Int
     private let freedRowCount: Int
     private let firstDeadline: ContinuousClock.Instant?
     private let claimedChunkCount = Atomic<Int>(0)
@@ -47,6 +50,7 @@ package final class TopKPass: @unchecked Sendable {
         freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
         firstDeadline = queries.compactMap(\.deadline).min()
         chunkCount = collection.chunks.count
+        chunksPerClaim = max(1, Self.codeBytesPerClaim / Self.codeByteCount(collection))
         best = queries.map(RankedItems.init)
     }
 
@@ -56,7 +60,8 @@ package final class TopKPass: @unchecked Sendable {
 
     /// Whether so much is left to scan that one more thread would help.
     package var isWorthJoining: Bool {
-        chunkCount - claimedChunkCount.load(ordering: .relaxed) >= 16 * Self.chunksPerClaim
+        let chunksLeft = chunkCount - claimedChunkCount.load(ordering: .relaxed)
+        return chunksLeft * Self.codeByteCount(collection) >= Self.codeBytesWorthJoining
     }
 
     /// Scans along until nothing is left. True for the one participant that has to fetch the outcomes.
@@ -78,6 +83,11 @@ package final class TopKPass: @unchecked Sendable {
             isFinished = true
             return true
         }
+    }
+
+    /// The codes of a chunk, in bytes.
+    private static func codeByteCount(_ collection: Collection) -> Int {
+        ItemChunk.rowCount * collection.configuration.dimension
     }
 
     private func join(_ items: [RankedItems]) {
@@ -121,9 +131,9 @@ package final class TopKPass: @unchecked Sendable {
     }
 
     private func claim() -> Range<Int>? {
-        let first = claimedChunkCount.wrappingAdd(Self.chunksPerClaim, ordering: .relaxed).oldValue
+        let first = claimedChunkCount.wrappingAdd(chunksPerClaim, ordering: .relaxed).oldValue
         guard first < chunkCount else { return nil }
-        return first..<min(first + Self.chunksPerClaim, chunkCount)
+        return first..<min(first + chunksPerClaim, chunkCount)
     }
 
     /// Drops the queries whose time is up.

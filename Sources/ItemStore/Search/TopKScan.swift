@@ -56,8 +56,9 @@ struct TopKScan {
         let vectors = UInt(bitPattern: chunk.vectors) &- UInt(chunk.firstSlot * vectorByteCount)
         for first in stride(from: firstBlock, to: endBlock, by: blocksPerLock) {
             var blocks = first..<min(first + blocksPerLock, endBlock)
-            chunk.lock.withReadLock {
-                while !blocks.isEmpty {
+            while !blocks.isEmpty {
+                // Once for nearly every run; where there are many hits, again for every few hundred.
+                chunk.lock.withReadLock {
                     for hit in scanner.hits(in: chunk.codes, &blocks, vectors: vectors) { judge(chunk, hit) }
                 }
             }
