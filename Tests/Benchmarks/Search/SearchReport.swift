@@ -34,8 +34,8 @@ struct SearchReport: Codable, Sendable {
     static let legend = """
         Every figure is of one thread that runs queries, pinned to one core (the daemon: one query thread, not pinned; \
         its clients run on the same machine). Rates and latencies are those at k = 10. A library's rate is that of one \
-        call with all queries, or with a batch of them if the setting says so, and its latencies those of single calls \
-        (of batches likewise). recall@100 is that of a search for 100, with ef at least 100. Build and updates of \
+        call with all queries or of single calls, whichever is better, and its latencies are those of single calls; \
+        where the setting names a batch, both are of batches, and so are logqd's in process. recall@100 is that of a search for 100, with ef at least 100. Build and updates of \
         logqd are durable on disk; those of the libraries are in memory. Bytes an item: of logqd all memory of the \
         collection, with vectors, codes, ids and statistics; of the libraries the size of the saved index.
         """
