@@ -123,15 +123,6 @@ static void set_terms(const code_slab *slab, size_t row, code_terms terms) {
 
 static const code_terms empty_terms = {.norm = 0, .error = 0, .offset = -INFINITY};
 
-// Takes a row's terms away, and its scale, so that its block is not looked at for its sake.
-static void clear_row(const code_slab *slab, size_t row) {
-    set_terms(slab, row, empty_terms);
-    uint8_t *scale = scales_of(slab, row / code_rows_in_block) + row % code_rows_in_block * 4;
-    // Not written if it is zero already: memory that nobody has touched yet stays so.
-    static const uint8_t zero[sizeof(float)];
-    if (memcmp(scale, zero, sizeof zero) != 0) memset(scale, 0, sizeof zero);
-}
-
 void vector_kernels_encode(
     const vector_kernels *kernels, const void *vector, size_t dimension, code_form form, const code_slab *slab,
     size_t row
@@ -141,11 +132,12 @@ void vector_kernels_encode(
 }
 
 void code_slab_clear_row(const code_slab *slab, size_t row) {
-    clear_row(slab, row);
+    set_terms(slab, row, empty_terms);
+    memset(scales_of(slab, row / code_rows_in_block) + row % code_rows_in_block * 4, 0, sizeof(float));
     set_bounds(slab, row);
 }
 
 void code_slab_clear(const code_slab *slab, size_t first, size_t count) {
-    for (size_t row = first; row < first + count; ++row) clear_row(slab, row);
+    for (size_t row = first; row < first + count; ++row) set_terms(slab, row, empty_terms);
     for (size_t row = first; row < first + count; row += code_rows_in_block) set_bounds(slab, row);
 }

@@ -109,8 +109,10 @@ static inline __attribute__((always_inline)) code_terms encode_row(
 
     // Sums of squares in float64: 2^-30 is far more than their rounding.
     const double up = 1 + 0x1p-30;
+    double square_of_decoded = sum_over_lanes(norms);
     return (code_terms){
-        .norm = rounded_up(sqrt(sum_over_lanes(norms)) * up),
+        // So long that sum·scale could overflow, downwards too: an infinite bound keeps the row.
+        .norm = square_of_decoded < 0x1p200 ? rounded_up(sqrt(square_of_decoded) * up) : INFINITY,
         .error = rounded_up(fmax(sqrt(sum_over_lanes(errors)) * up, 0x1p-120)),
         .offset = form == code_offset ? rounded_up(-0.5 * square * (1 - 0x1p-18)) : 0,
     };

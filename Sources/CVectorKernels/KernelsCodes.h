@@ -11,7 +11,8 @@
 // belong to the bound and are small beside the score, so the largest of a block does nearly as well; offsets do not.
 //
 // The arithmetic of the bound is written with the error of its rounding in mind (see code_queries): no term is
-// contracted or reordered, so every set keeps the same rows, but for those between the two judgements.
+// contracted or reordered, so for the same query codes every set keeps the same rows, but for those between the two
+// judgements.
 
 #pragma clang fp contract(off)
 

@@ -63,12 +63,13 @@ extension Collection {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         let hash = IdentifierTable.Hash(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
-        freedRowCount.wrappingAdd(1, ordering: .releasing)
         identifiers.remove(row, hash) {
             chunk.pointee.lock.withWriteLock {
                 chunk.pointee.clearIdentity(index)
                 chunk.pointee.setFeatures(index, nil)
                 chunk.pointee.statistics[index] = .unseen
+                // Not before the row is empty: a search that met the id in it has to see the count rise.
+                freedRowCount.wrappingAdd(1, ordering: .releasing)
             }
         }
     }

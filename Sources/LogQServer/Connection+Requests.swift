@@ -238,7 +238,8 @@ extension Connection {
 
     private func begin(_ search: Search, _ lineByteCount: Int, takenAt start: ContinuousClock.Instant) {
         guard let context else { return }
-        let place = state.start(.search, heldByteCount: lineByteCount + search.answerByteCount)
+        let heldByteCount = max(search.answerByteCount, search.query.selectionByteCount(in: search.collection))
+        let place = state.start(.search, heldByteCount: lineByteCount + heldByteCount)
         let eventLoop = context.eventLoop
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         let writer = session.writer

@@ -87,8 +87,9 @@ private func runSearches(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRa
 private func takePart(in underWay: PassUnderWay, _ queue: SearchQueue) {
     guard underWay.pass.takePart() else { return }
     queue.end(underWay)
-    for (search, outcome) in zip(underWay.searches, underWay.pass.outcomes()) where search.isWanted() {
-        search.complete(outcome)
+    underWay.pass.forEachOutcome { index, outcome in
+        let search = underWay.searches[index]
+        if search.isWanted() { search.complete(outcome) }
     }
 }
 

@@ -99,7 +99,10 @@ final class SearchQueue: @unchecked Sendable {
     /// False if the queue is full or closed.
     func append(_ search: QueuedSearch) -> Bool {
         withLock {
-            guard !isClosed, waiting.count < waitingMax else { return false }
+            guard !isClosed else { return false }
+            // Those of clients that are gone must not keep others out.
+            if waiting.count >= waitingMax { waiting.removeAll { !$0.isWanted() } }
+            guard waiting.count < waitingMax else { return false }
             waiting.append(search)
             pthread_cond_signal(condition)
             return true
@@ -148,9 +151,13 @@ final class SearchQueue: @unchecked Sendable {
         var batch = Batch()
         while batch.searches.isEmpty, let search = waiting.popFirst() { batch.append(search, now) }
         guard let collection = batch.searches.first?.collection else { return batch }
+        var byteCount = batch.searches[0].query.selectionByteCount(in: collection)
         var index = 0
         while index < min(waiting.count, Self.gatherAmongMax), batch.searches.count < TopKPass.queryCountMax {
-            if waiting[index].collection === collection {
+            let search = waiting[index]
+            let more = search.query.selectionByteCount(in: collection)
+            if search.collection === collection, byteCount + more <= TopKPass.selectionBytesMax {
+                byteCount += more
                 batch.append(waiting.remove(at: index), now)
             } else {
                 index += 1

@@ -9,10 +9,12 @@
 ///     l2       2⟨x,y⟩ − ‖x‖² − ‖y‖²
 ///
 /// Why no row is lost to rounding. The kernels compute the bound in float32, six operations of relative error 2^-24
-/// each. Its terms are at most 1.5·‖x‖·‖ŷ‖ + ‖x−x̂‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ and what comes from ‖y‖² (‖x̂‖ ≤ 1.5·‖x‖ up to
-/// 4,096 dimensions), so the error is below 2^-20 of ‖x‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ + ‖y‖²/2. The factors and ‖y‖² are inflated by
-/// 2^-18 of that, which leaves room for the score's own rounding in float64 too. What underflows is covered by the
-/// smallest error that a row can have, 2^-120; what overflows is infinite or no number, and then the row stays.
+/// each. Its terms are at most ‖x̂‖·‖ŷ‖ + ‖x−x̂‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ and what comes from ‖y‖². With the coarsest query codes,
+/// up to 64, ‖x̂‖ ≤ 1.5·‖x‖ up to 4,096 dimensions and 2.5·‖x‖ up to 32,768, so the error is below 2^-20 of
+/// ‖x‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ + ‖y‖²/2. The factors and ‖y‖² are inflated by 2^-18 of that, which leaves room for the score's own
+/// rounding in float64 too. What underflows is covered by the smallest error that a row can have, 2^-120. Products can
+/// overflow only where rows are 2^100 long or more; such a row has an infinite norm, so its bound is infinite or no
+/// number, and it stays.
 internal import CVectorKernels
 
 package final class CodeScanner {
@@ -21,7 +23,8 @@ package final class CodeScanner {
     private static let hitsMax = 2 * CodeSlab.slotsInBlock * queryCountMax
     private static let inflation = 0x1p-18
 
-    private var queries: code_queries
+    /// Internal for tests, which narrow the bound.
+    var queries: code_queries
     private var scales: [ThresholdScale]
     private let codes: UnsafeMutableRawBufferPointer
     private let hits: UnsafeMutablePointer<CodeHit>
@@ -58,8 +61,8 @@ package final class CodeScanner {
         hits.deallocate()
     }
 
-    /// From here on slots that certainly score below `score` are no hits for the query. A threshold of infinity takes
-    /// the query out.
+    /// From here on slots that certainly score below `score` are no hits for the query. Infinity takes out all but those
+    /// whose bound is infinite.
     package func setThreshold(_ score: Double, of query: Int) {
         // Not by way of a key path, which takes longer than all the rest: this happens whenever a row enters.
         withUnsafeMutableBytes(of: &queries.thresholds) {
@@ -159,16 +162,6 @@ package final class CodeScanner {
     private static func roundedUp(_ value: Double) -> Float {
         let nearest = Float(value)
         return Double(nearest) < value ? nearest.nextUp : nearest
-    }
-
-    /// For tests: widens or narrows the bound.
-    func multiplyBound(by factor: Float) {
-        for field in [\code_queries.norm_factors, \code_queries.error_factors] {
-            let (a, b, c, d, e, f, g, h) = queries[keyPath: field]
-            queries[keyPath: field] = (
-                a * factor, b * factor, c * factor, d * factor, e * factor, f * factor, g * factor, h * factor
-            )
-        }
     }
 }
 

@@ -20,8 +20,8 @@ package struct CodeSlab: @unchecked Sendable {
         Layout(slotCount: slotCount, dimension: dimension).byteCount
     }
 
-    /// A slab over `memory` of `byteCount` bytes that begins at a multiple of 64. `slotCount` is a multiple of 16. Slots
-    /// hold nothing sensible until they are cleared or set.
+    /// A slab over `memory` of `byteCount` bytes, all zero, that begins at a multiple of 64. `slotCount` is a multiple of
+    /// 16. Slots hold nothing sensible until they are emptied.
     package init(memory: UnsafeMutableRawPointer, slotCount: Int, dimension: Int, metric: Metric) {
         self.init(memory, slotCount, dimension, metric, vector_kernels_current())
     }
@@ -67,8 +67,8 @@ package struct CodeSlab: @unchecked Sendable {
         withUnsafePointer(to: slab) { code_slab_clear_row($0, slot) }
     }
 
-    /// Makes slots empty. Both ends are multiples of 16.
-    package func clear(_ slots: Range<Int>) {
+    /// Makes slots of fresh memory empty. Both ends are multiples of 16.
+    package func prepare(_ slots: Range<Int>) {
         precondition(slots.lowerBound % Self.slotsInBlock == 0 && slots.upperBound % Self.slotsInBlock == 0)
         withUnsafePointer(to: slab) { code_slab_clear($0, slots.lowerBound, slots.count) }
     }

@@ -9,6 +9,14 @@ import VectorIndex
 
 @testable import ItemStore
 
+extension TopKPass {
+    fileprivate func outcomes() -> [TopKOutcome] {
+        var outcomes: [TopKOutcome?] = queries.map { _ in nil }
+        forEachOutcome { outcomes[$0] = $1 }
+        return outcomes.map { $0! }
+    }
+}
+
 @Suite struct TopKTests {
     private static let dimension = 12
 

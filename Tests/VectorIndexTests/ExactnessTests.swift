@@ -26,12 +26,11 @@ private final class IndexedRows {
         self.kernels = kernels
         count = rows.count / dimension
         let slotCount = (count + 15) / 16 * 16
-        memory = .allocate(
-            byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
-            alignment: 64
-        )
+        let byteCount = CodeSlab.byteCount(slotCount: slotCount, dimension: dimension)
+        memory = .allocate(byteCount: byteCount, alignment: 64)
+        memory.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
         slab = CodeSlab(memory, slotCount, dimension, metric, kernels)
-        slab.clear(0..<slotCount)
+        slab.prepare(0..<slotCount)
         rows.withUnsafeBufferPointer {
             for row in 0..<count { slab.set(row, $0.baseAddress! + row * dimension) }
         }
@@ -88,6 +87,18 @@ private final class IndexedRows {
             }
         }
         return selections.map(found)
+    }
+}
+
+extension CodeScanner {
+    /// Widens or narrows the bound.
+    fileprivate func multiplyBound(by factor: Float) {
+        for field in [\code_queries.norm_factors, \code_queries.error_factors] {
+            let (a, b, c, d, e, f, g, h) = queries[keyPath: field]
+            queries[keyPath: field] = (
+                a * factor, b * factor, c * factor, d * factor, e * factor, f * factor, g * factor, h * factor
+            )
+        }
     }
 }
 
@@ -155,6 +166,24 @@ private final class IndexedRows {
         let index = IndexedRows(rows, dimension: 3, metric: test.metric, kernels: kernels)
         let query: [Float] = [0.9, 0.2, -0.4]
         #expect(index.search([query], k: 10) == [index.bruteForce(query, k: 10)])
+    }
+
+    /// Products of codes and scale that overflow, downwards: the codes say less than any float32, the truth is more.
+    @Test(arguments: Case.all)
+    func productsThatOverflow(_ test: Case) throws {
+        let kernels = try #require(vector_kernels_named(test.kernels))
+        let rows = Array(repeating: [Float](repeating: -2.6215e36, count: 4), count: 1_100)
+        let best = [Float](repeating: -2.618e36, count: 4)
+        let index = IndexedRows(
+            (rows + [best]).flatMap { $0 },
+            dimension: 4,
+            metric: test.metric,
+            kernels: kernels
+        )
+        let query: [Float] = [1, 0.003_938_582_3, 0.003_938_582_3, 0.003_938_582_3]
+        let expected = index.bruteForce(query, k: 1)
+        #expect(index.search([query], k: 1) == [expected])
+        if test.metric == .dot { #expect(expected.map(\.id) == [IndexedRows.id(1_100)]) }
     }
 
     /// The codes are there to spare work: of rows in general position few are scored.

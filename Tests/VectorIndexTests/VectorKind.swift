@@ -13,6 +13,8 @@ enum VectorKind: CaseIterable {
     case whole
     /// Up to the largest float32.
     case huge
+    /// Long enough for products to overflow, short enough that not all do.
+    case long
     /// Around the smallest normal float32.
     case tiny
     case denormal
@@ -41,6 +43,10 @@ enum VectorKind: CaseIterable {
             return (0..<dimension).map { _ in
                 [1, -1, 0.5, Float.random(in: -1...1, using: &random)].randomElement(using: &random)! * largest
             }
+        case .long:
+            var length: Float = 1e34
+            for _ in 0..<Int.random(in: 0...3, using: &random) { length *= 10 }
+            return Self.normal(dimension, using: &random).map { $0 * length }
         case .tiny:
             return Self.normal(dimension, using: &random).map { $0 * 3e-38 }
         case .denormal:

@@ -40,7 +40,7 @@ enum {
 
 // What a row needs beside its codes and scale. Whatever widens the bound is rounded up.
 typedef struct code_terms {
-    float norm;    // ‖y'‖
+    float norm;    // ‖y'‖; infinite from 2^100 on, where products might overflow
     float error;   // ‖y − y'‖, at least 2^-120
     float offset;  // 0; −‖y‖²/2 for l2; −∞ in an empty slot
 } code_terms;
@@ -163,7 +163,8 @@ void vector_kernels_encode(
     const vector_kernels *_Nonnull kernels, const void *_Nonnull vector, size_t dimension, code_form form,
     const code_slab *_Nonnull slab, size_t row);
 
-// Makes `count` rows from `first` empty, both multiples of 16: no query ever has to look at them.
+// Makes `count` rows from `first` empty, both multiples of 16: no query ever has to look at them. Their blocks must be
+// zeros, as fresh memory is, and are not touched.
 void code_slab_clear(const code_slab *_Nonnull slab, size_t first, size_t count);
 
 // Makes one row empty.

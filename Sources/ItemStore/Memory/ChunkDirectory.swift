@@ -14,8 +14,9 @@ import Darwin
 /// The addresses stand in a mapping that is large enough for 2^32 rows and of which only touched pages exist, so it
 /// never moves. A new chunk is published by raising `count`: whoever has read the count may use every chunk below it.
 ///
-/// The codes of 128 chunks at a time share a slab, so that scanning them is one long run over large pages. The first
-/// slab of a collection is for 8 chunks, on small pages: there may be a thousand collections with a handful of items.
+/// The codes of many chunks share a slab, so that scanning them is one long run over large pages. Slabs grow with the
+/// collection, each twice the one before up to 128 chunks or 64 MiB, so that what a slab holds ready stays in proportion;
+/// the first one is on small pages: there may be a thousand collections with a handful of items.
 final class ChunkDirectory: @unchecked Sendable {
     static let chunkCountMax = (1 << 32) / ItemChunk.rowCount
 
@@ -24,9 +25,12 @@ final class ChunkDirectory: @unchecked Sendable {
     private let dimension: Int
     private let metric: Metric
     private static let chunksInFirstSlab = 8
-    private static let chunksInSlab = 128
+    private static let chunksInSlabMax = 128
+    private static let slabBytesMax = 64 << 20
     /// Writer thread only, like all that grows.
     private var slabs: [(memory: LargePageMemory, codes: CodeSlab)] = []
+    /// The chunks of the last slab.
+    private var lastSlabChunks = 0..<0
 
     init(dimension: Int, metric: Metric) {
         self.dimension = dimension
@@ -56,16 +60,9 @@ final class ChunkDirectory: @unchecked Sendable {
         let wanted = Int(row) / ItemChunk.rowCount + 1
         for index in count..<max(count, wanted) {
             let chunk = UnsafeMutablePointer<ItemChunk>.allocate(capacity: 1)
-            let chunkInSlab =
-                index < Self.chunksInFirstSlab ? index : (index - Self.chunksInFirstSlab) % Self.chunksInSlab
-            if chunkInSlab == 0 { addSlab() }
-            chunk.initialize(
-                to: ItemChunk(
-                    dimension: dimension,
-                    codes: slabs.last!.codes,
-                    firstSlot: chunkInSlab * ItemChunk.rowCount
-                )
-            )
+            if index == lastSlabChunks.upperBound { addSlab() }
+            let firstSlot = (index - lastSlabChunks.lowerBound) * ItemChunk.rowCount
+            chunk.initialize(to: ItemChunk(dimension: dimension, codes: slabs.last!.codes, firstSlot: firstSlot))
             chunks[index] = chunk
             published.store(index + 1, ordering: .releasing)
         }
@@ -73,7 +70,11 @@ final class ChunkDirectory: @unchecked Sendable {
 
     private func addSlab() {
         let isFirst = slabs.isEmpty
-        let slotCount = (isFirst ? Self.chunksInFirstSlab : Self.chunksInSlab) * ItemChunk.rowCount
+        let chunkByteCount = CodeSlab.byteCount(slotCount: ItemChunk.rowCount, dimension: dimension)
+        let wanted = isFirst ? Self.chunksInFirstSlab : min(2 * lastSlabChunks.count, Self.chunksInSlabMax)
+        let chunkCount = max(1, min(wanted, Self.slabBytesMax / chunkByteCount))
+        let slotCount = chunkCount * ItemChunk.rowCount
+        lastSlabChunks = lastSlabChunks.upperBound..<lastSlabChunks.upperBound + chunkCount
         let memory = LargePageMemory(
             byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
             usesLargePages: !isFirst

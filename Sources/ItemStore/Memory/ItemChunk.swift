@@ -69,7 +69,7 @@ struct ItemChunk {
         statistics.initialize(repeating: .unseen, count: rows)
         self.codes = codes
         self.firstSlot = firstSlot
-        codes.clear(firstSlot..<firstSlot + rows)
+        codes.prepare(firstSlot..<firstSlot + rows)
     }
 
     func deallocate() {

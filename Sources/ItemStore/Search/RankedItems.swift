@@ -47,10 +47,10 @@ struct RankedItems {
         }
     }
 
-    /// The items at these ranks, counted from 1.
-    func answer(_ ranks: ClosedRange<Int>) -> TopKAnswer {
+    /// The items from this rank on, counted from 1.
+    func answer(fromRank rank: Int) -> TopKAnswer {
         var answer = TopKAnswer()
-        let chosen = selection.sorted().dropFirst(ranks.lowerBound - 1)
+        let chosen = selection.sorted().dropFirst(rank - 1)
         answer.ids.reserveCapacity(strings: chosen.count, bytes: chosen.count * 16)
         answer.scores.reserveCapacity(chosen.count)
         for (score, place) in chosen {

@@ -9,7 +9,7 @@ import VectorIndex
 /// answers.
 ///
 /// Exact during writes: a row that is not written while the pass runs is judged exactly; one that is written is judged
-/// by one value that it held meanwhile, and its id, vector, log q and features in the answer are of that same moment.
+/// by one value that it held meanwhile, and its id, vector, count and features in the answer are of that same moment.
 /// Hence all of them are taken when a row enters a selection, under the lock under which its codes were read. A row is
 /// pruned only by a score that k others held during this pass, so no order of writes makes a second pass necessary.
 package final class TopKPass: @unchecked Sendable {
@@ -17,7 +17,9 @@ package final class TopKPass: @unchecked Sendable {
     /// A participant claims about so much of the codes at a time: some ten microseconds of work.
     private static let codeBytesPerClaim = 1 << 18
     /// One more thread helps if at least so much is left.
-    private static let codeBytesWorthJoining = 1 << 22
+    private static let codeBytesWorthJoining = 1 << 20
+    /// What the queries of a pass may keep together, in bytes; more of them go into another pass.
+    package static let selectionBytesMax = 256 << 20
 
     let collection: Collection
     let queries: [TopKQuery]
@@ -25,6 +27,7 @@ package final class TopKPass: @unchecked Sendable {
     private let chunkCount: Int
     private let chunksPerClaim: Int
     private let freedRowCount: Int
+    private let summary: Collection.Summary
     private let firstDeadline: ContinuousClock.Instant?
     private let claimedChunkCount = Atomic<Int>(0)
     /// A bit for each query whose deadline has passed.
@@ -48,6 +51,7 @@ package final class TopKPass: @unchecked Sendable {
         self.queries = queries
         excluded = queries.map { ExcludedIDs($0.except) }
         freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
+        summary = collection.summary
         firstDeadline = queries.compactMap(\.deadline).min()
         chunkCount = collection.chunks.count
         chunksPerClaim = max(1, Self.codeBytesPerClaim / Self.codeByteCount(collection))
@@ -62,12 +66,13 @@ package final class TopKPass: @unchecked Sendable {
     package var isWorthJoining: Bool {
         let chunksLeft = chunkCount - claimedChunkCount.load(ordering: .relaxed)
         return chunksLeft * Self.codeByteCount(collection) >= Self.codeBytesWorthJoining
+            && queries.reduce(0) { $0 + $1.selectionByteCount(in: collection) } < Self.selectionBytesMax / 4
     }
 
     /// Scans along until nothing is left. True for the one participant that has to fetch the outcomes.
     package func takePart() -> Bool {
         lock.withWriteLock { participantCount += 1 }
-        var scan = TopKScan(collection, queries, excluded)
+        var scan = TopKScan(collection, queries, excluded, summary)
         while let claim = claim() {
             expire(&scan)
             guard scan.hasQueries else { break }
@@ -87,7 +92,7 @@ package final class TopKPass: @unchecked Sendable {
 
     /// The codes of a chunk, in bytes.
     private static func codeByteCount(_ collection: Collection) -> Int {
-        ItemChunk.rowCount * collection.configuration.dimension
+        CodeSlab.byteCount(slotCount: ItemChunk.rowCount, dimension: collection.configuration.dimension)
     }
 
     private func join(_ items: [RankedItems]) {
@@ -99,27 +104,48 @@ package final class TopKPass: @unchecked Sendable {
         }
     }
 
-    /// The outcome of each query. For whoever was told by `takePart`.
-    package func outcomes() -> [TopKOutcome] {
+    /// Tells the outcome of each query, by its place in the list; one that takes another pass comes after the others. For
+    /// whoever was told by `takePart`, once.
+    package func forEachOutcome(_ body: (_ query: Int, TopKOutcome) -> Void) {
         let expired = expired.load(ordering: .relaxed)
         let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != freedRowCount
-        let items = lock.withReadLock { best }
-        return zip(queries, items).enumerated().map { index, pair in
-            let (query, items) = pair
-            guard expired & 1 << UInt8(index) == 0 else {
-                return .failure(StoreError(.timeout, "the search was not done in time, nothing is answered"))
+        var again: [Int] = []
+        for (index, query) in queries.enumerated() {
+            let items = take(index)
+            if expired & 1 << UInt8(index) != 0 {
+                body(index, .failure(Self.timeout))
+            } else if mayRepeatIDs, items.hasRepeatedID {
+                again.append(index)
+            } else {
+                body(index, .success(items.answer(fromRank: query.ranks.lowerBound)))
             }
-            if mayRepeatIDs, items.hasRepeatedID { return searchAgain(query) }
-            return .success(items.answer(query.ranks))
+        }
+        for index in again { body(index, searchAgain(queries[index])) }
+    }
+
+    private static let timeout = StoreError(.timeout, "the search was not done in time, nothing is answered")
+
+    /// What was found for a query, which the pass then forgets: it may be large.
+    private func take(_ query: Int) -> RankedItems {
+        lock.withWriteLock {
+            let items = best[query]
+            best[query] = RankedItems(queries[query])
+            return items
         }
     }
 
     /// An id that was deleted and put again while the rows were scanned may have been met in both of its rows. Then it
     /// took the place of another item, and nothing helps but another pass; at the latest the deadline ends it.
     private func searchAgain(_ query: TopKQuery) -> TopKOutcome {
-        let pass = TopKPass(collection, [query])
-        _ = pass.takePart()
-        return pass.outcomes()[0]
+        while true {
+            let pass = TopKPass(collection, [query])
+            _ = pass.takePart()
+            if pass.expired.load(ordering: .relaxed) != 0 { return .failure(Self.timeout) }
+            let items = pass.take(0)
+            let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != pass.freedRowCount
+            if mayRepeatIDs, items.hasRepeatedID { continue }
+            return .success(items.answer(fromRank: query.ranks.lowerBound))
+        }
     }
 
     /// A pass reads more than any cache holds, so what describes a chunk is far away each time: on the way to its lock,
@@ -161,9 +187,11 @@ extension Collection {
         let pass = TopKPass(self, queries)
         let isLast = pass.takePart()
         precondition(isLast)
-        return pass.outcomes().map { outcome in
+        var answers = queries.map { _ in TopKAnswer() }
+        pass.forEachOutcome { index, outcome in
             guard case .success(let answer) = outcome else { preconditionFailure("timed out, without a deadline") }
-            return answer
+            answers[index] = answer
         }
+        return answers
     }
 }

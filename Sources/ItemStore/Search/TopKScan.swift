@@ -27,10 +27,10 @@ struct TopKScan {
     }
 
     /// `excluded`: those of each query.
-    init(_ collection: Collection, _ queries: [TopKQuery], _ excluded: [ExcludedIDs]) {
+    init(_ collection: Collection, _ queries: [TopKQuery], _ excluded: [ExcludedIDs], _ summary: Collection.Summary) {
         self.collection = collection
         scanner = CodeScanner(queries.map(\.vector))
-        summary = collection.summary
+        self.summary = summary
         let blockByteCount = collection.configuration.dimension * CodeSlab.slotsInBlock
         blocksPerLock = max(1, Self.codeBytesPerLock / blockByteCount)
         vectorByteCount = collection.configuration.dimension * MemoryLayout<Float>.size
