@@ -1,5 +1,6 @@
 import DequeModule
 import ItemStore
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -38,6 +39,9 @@ final class SearchQueue: @unchecked Sendable {
     /// Searches that go together are looked for among so many of the oldest: the lock is held for microseconds.
     private static let gatherAmongMax = 1_024
 
+    /// About how long it takes to wake a thread, twice over.
+    private static let briefly = Duration.microseconds(200)
+
     /// What a thread does next.
     enum Work {
         /// Answer those that are over, and make a pass for the others.
@@ -66,6 +70,8 @@ final class SearchQueue: @unchecked Sendable {
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private let waitingMax: Int
     private var waiting = Deque<QueuedSearch>()
+    /// Rises with every search that is appended: for those who look without the lock.
+    private let arrivalCount = Atomic<Int>(0)
     private var passes: [PassUnderWay] = []
     private var idleThreadCount = 0
     private var searchCount = 0
@@ -104,6 +110,7 @@ final class SearchQueue: @unchecked Sendable {
             if waiting.count >= waitingMax { waiting.removeAll { !$0.isWanted() } }
             guard waiting.count < waitingMax else { return false }
             waiting.append(search)
+            arrivalCount.wrappingAdd(1, ordering: .relaxed)
             pthread_cond_signal(condition)
             return true
         }
@@ -119,7 +126,8 @@ final class SearchQueue: @unchecked Sendable {
     /// Waits for work. A search that waits comes before a pass that could be joined. Nil when the queue is closed and
     /// nothing is left to do.
     func next() -> Work? {
-        withLock {
+        waitBriefly()
+        return withLock {
             while true {
                 if !waiting.isEmpty { return .begin(takeBatch()) }
                 if let pass = passes.first(where: \.pass.isWorthJoining) { return .join(pass) }
@@ -129,6 +137,15 @@ final class SearchQueue: @unchecked Sendable {
                 idleThreadCount -= 1
             }
         }
+    }
+
+    /// A client that asks one thing after another has its next question here before a sleeping thread would be awake:
+    /// so a thread that has just been busy looks around for a while first. Whoever else wants the core gets it.
+    private func waitBriefly() {
+        let (isIdle, arrivals) = withLock { (waiting.isEmpty && !isClosed, arrivalCount.load(ordering: .relaxed)) }
+        guard isIdle else { return }
+        let end = ContinuousClock.now + Self.briefly
+        while arrivalCount.load(ordering: .relaxed) == arrivals, ContinuousClock.now < end { sched_yield() }
     }
 
     /// Lets idle threads help with a pass, if it is long enough.

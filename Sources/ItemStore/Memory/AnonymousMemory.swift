@@ -25,8 +25,11 @@ struct LargePageMemory {
     private let mapping: UnsafeMutableRawPointer
     private let mappingByteCount: Int
 
-    /// `usesLargePages`: false where a large page would mostly stay empty.
-    init(byteCount: Int, usesLargePages: Bool) {
+    /// Memory shorter than a large page stays on small ones; longer memory ends at the end of a large one.
+    init(byteCount: Int) {
+        let usesLargePages = byteCount >= Self.pageByteCount
+        let byteCount =
+            usesLargePages ? (byteCount + Self.pageByteCount - 1) & ~(Self.pageByteCount - 1) : byteCount
         mappingByteCount = byteCount + Self.pageByteCount
         mapping = mapAnonymousMemory(byteCount: mappingByteCount)
         start = mapping.alignedUp(toMultipleOf: Self.pageByteCount)

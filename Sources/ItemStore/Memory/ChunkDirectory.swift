@@ -16,7 +16,7 @@ import Darwin
 ///
 /// The codes of many chunks share a slab, so that scanning them is one long run over large pages. Slabs grow with the
 /// collection, each twice the one before up to 128 chunks or 64 MiB, so that what a slab holds ready stays in proportion;
-/// the first one is on small pages: there may be a thousand collections with a handful of items.
+/// small ones are on small pages: there may be a thousand collections with a handful of items.
 final class ChunkDirectory: @unchecked Sendable {
     static let chunkCountMax = (1 << 32) / ItemChunk.rowCount
 
@@ -69,15 +69,13 @@ final class ChunkDirectory: @unchecked Sendable {
     }
 
     private func addSlab() {
-        let isFirst = slabs.isEmpty
         let chunkByteCount = CodeSlab.byteCount(slotCount: ItemChunk.rowCount, dimension: dimension)
-        let wanted = isFirst ? Self.chunksInFirstSlab : min(2 * lastSlabChunks.count, Self.chunksInSlabMax)
+        let wanted = min(max(2 * lastSlabChunks.count, Self.chunksInFirstSlab), Self.chunksInSlabMax)
         let chunkCount = max(1, min(wanted, Self.slabBytesMax / chunkByteCount))
         let slotCount = chunkCount * ItemChunk.rowCount
         lastSlabChunks = lastSlabChunks.upperBound..<lastSlabChunks.upperBound + chunkCount
         let memory = LargePageMemory(
-            byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
-            usesLargePages: !isFirst
+            byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension)
         )
         let codes = CodeSlab(memory: memory.start, slotCount: slotCount, dimension: dimension, metric: metric)
         slabs.append((memory, codes))
