@@ -64,10 +64,7 @@ package final class CodeScanner {
     /// From here on slots that certainly score below `score` are no hits for the query. Infinity takes out all but those
     /// whose bound is infinite.
     package func setThreshold(_ score: Double, of query: Int) {
-        // Not by way of a key path, which takes longer than all the rest: this happens whenever a row enters.
-        withUnsafeMutableBytes(of: &queries.thresholds) {
-            $0.assumingMemoryBound(to: Float.self)[query] = scales[query].threshold(score)
-        }
+        Self.set(&queries.thresholds, query, scales[query].threshold(score))
     }
 
     /// Scans from the first of these blocks on until there is an end of them or of the room for hits, and removes what
@@ -132,19 +129,19 @@ package final class CodeScanner {
         withUnsafeMutableBytes(of: &queries.starts) {
             $0.storeBytes(of: Int32(-128 * sum), toByteOffset: query * MemoryLayout<Int32>.stride, as: Int32.self)
         }
-        set(\.norm_factors, query, Self.roundedUp(error + norm * Self.inflation))
-        set(\.error_factors, query, Self.roundedUp(norm * (1 + Self.inflation)))
+        Self.set(&queries.norm_factors, query, Self.roundedUp(error + norm * Self.inflation))
+        Self.set(&queries.error_factors, query, Self.roundedUp(norm * (1 + Self.inflation)))
         switch vector.metric {
         case .dot:
-            set(\.offset_factors, query, 1)
+            Self.set(&queries.offset_factors, query, 1)
             scales.append(ThresholdScale(addend: 0, factor: 1 / scale))
         case .cosine:
-            set(\.offset_factors, query, 1)
+            Self.set(&queries.offset_factors, query, 1)
             scales.append(ThresholdScale(addend: 0, factor: norm))
         case .l2:
             // Offsets are never above zero, so a factor that is too small only widens the bound.
             let factor = Float(min(1 / scale, Double(Float.greatestFiniteMagnitude)))
-            set(\.offset_factors, query, factor.nextDown)
+            Self.set(&queries.offset_factors, query, factor.nextDown)
             scales.append(ThresholdScale(addend: vector.norm * vector.norm, factor: 0.5 / scale))
         }
         setThreshold(-.infinity, of: query)
@@ -153,8 +150,8 @@ package final class CodeScanner {
     private typealias EightFloats = (Float, Float, Float, Float, Float, Float, Float, Float)
 
     /// Sets an element of one of the C arrays, which Swift sees as tuples.
-    private func set(_ field: WritableKeyPath<code_queries, EightFloats>, _ query: Int, _ value: Float) {
-        withUnsafeMutableBytes(of: &queries[keyPath: field]) {
+    private static func set(_ eight: inout EightFloats, _ query: Int, _ value: Float) {
+        withUnsafeMutableBytes(of: &eight) {
             $0.storeBytes(of: value, toByteOffset: query * MemoryLayout<Float>.stride, as: Float.self)
         }
     }
