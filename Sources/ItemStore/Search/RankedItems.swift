@@ -42,8 +42,8 @@ struct RankedItems {
     /// Whether an id is there twice: its row was freed and it got another one while the rows were scanned.
     var hasRepeatedID: Bool {
         var seen: Set<[UInt8]> = []
-        return selection.sorted().contains { entry in
-            !selection.withID(at: entry.place) { seen.insert(Array($0)).inserted }
+        return (0..<selection.count).contains { place in
+            !selection.withID(at: place) { seen.insert(Array($0)).inserted }
         }
     }
 

@@ -13,7 +13,7 @@ import VectorIndex
 /// Hence all of them are taken when a row enters a selection, under the lock under which its codes were read. A row is
 /// pruned only by a score that k others held during this pass, so no order of writes makes a second pass necessary.
 package final class TopKPass: @unchecked Sendable {
-    package static let queryCountMax = 8
+    package static let queryCountMax = CodeScanner.queryCountMax
     /// A participant claims about so much of the codes at a time: some ten microseconds of work.
     private static let codeBytesPerClaim = 1 << 18
     /// One more thread helps if at least so much is left.
@@ -25,7 +25,10 @@ package final class TopKPass: @unchecked Sendable {
     let queries: [TopKQuery]
     private let excluded: [ExcludedIDs]
     private let chunkCount: Int
-    private let chunksPerClaim: Int
+    /// The codes of a chunk, in bytes.
+    private let chunkByteCount: Int
+    /// What each further participant may keep, in bytes.
+    private let selectionByteCount: Int
     private let freedRowCount: Int
     private let summary: Collection.Summary
     private let firstDeadline: ContinuousClock.Instant?
@@ -37,8 +40,8 @@ package final class TopKPass: @unchecked Sendable {
     private let lock = ReadWriteLock()
     private var participantCount = 0
     private var isFinished = false
-    private var hasParticipated = false
-    private var best: [RankedItems]
+    /// Of each query; nothing before somebody has left.
+    private var best: [RankedItems] = []
 
     /// `queries`: 1 to 8, of the collection's dimension and metric.
     package init(_ collection: Collection, _ queries: [TopKQuery]) {
@@ -54,8 +57,11 @@ package final class TopKPass: @unchecked Sendable {
         summary = collection.summary
         firstDeadline = queries.compactMap(\.deadline).min()
         chunkCount = collection.chunks.count
-        chunksPerClaim = max(1, Self.codeBytesPerClaim / Self.codeByteCount(collection))
-        best = queries.map(RankedItems.init)
+        chunkByteCount = CodeSlab.byteCount(
+            slotCount: ItemChunk.rowCount,
+            dimension: collection.configuration.dimension
+        )
+        selectionByteCount = queries.reduce(0) { $0 + $1.selectionByteCount(in: collection) }
     }
 
     deinit {
@@ -65,8 +71,8 @@ package final class TopKPass: @unchecked Sendable {
     /// Whether so much is left to scan that one more thread would help.
     package var isWorthJoining: Bool {
         let chunksLeft = chunkCount - claimedChunkCount.load(ordering: .relaxed)
-        return chunksLeft * Self.codeByteCount(collection) >= Self.codeBytesWorthJoining
-            && queries.reduce(0) { $0 + $1.selectionByteCount(in: collection) } < Self.selectionBytesMax / 4
+        return chunksLeft * chunkByteCount >= Self.codeBytesWorthJoining
+            && selectionByteCount < Self.selectionBytesMax / 4
     }
 
     /// Scans along until nothing is left. True for the one participant that has to fetch the outcomes.
@@ -90,40 +96,35 @@ package final class TopKPass: @unchecked Sendable {
         }
     }
 
-    /// The codes of a chunk, in bytes.
-    private static func codeByteCount(_ collection: Collection) -> Int {
-        CodeSlab.byteCount(slotCount: ItemChunk.rowCount, dimension: collection.configuration.dimension)
-    }
-
     private func join(_ items: [RankedItems]) {
-        if hasParticipated {
-            for (index, items) in items.enumerated() { best[index].formUnion(items) }
-        } else {
+        if best.isEmpty {
             best = items
-            hasParticipated = true
+        } else {
+            for (index, items) in items.enumerated() { best[index].formUnion(items) }
         }
     }
 
     /// Tells the outcome of each query, by its place in the list; one that takes another pass comes after the others. For
     /// whoever was told by `takePart`, once.
     package func forEachOutcome(_ body: (_ query: Int, TopKOutcome) -> Void) {
-        let expired = expired.load(ordering: .relaxed)
-        let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != freedRowCount
         var again: [Int] = []
-        for (index, query) in queries.enumerated() {
-            let items = take(index)
-            if expired & 1 << UInt8(index) != 0 {
-                body(index, .failure(Self.timeout))
-            } else if mayRepeatIDs, items.hasRepeatedID {
-                again.append(index)
-            } else {
-                body(index, .success(items.answer(fromRank: query.ranks.lowerBound)))
-            }
+        for index in queries.indices {
+            if let outcome = outcome(of: index) { body(index, outcome) } else { again.append(index) }
         }
         for index in again { body(index, searchAgain(queries[index])) }
     }
 
-    private static let timeout = StoreError(.timeout, "the search was not done in time, nothing is answered")
+    /// Nil if an id was met twice: one that was deleted and put again while the rows were scanned, in both of its rows.
+    /// Then it took the place of another item, and nothing helps but another pass.
+    private func outcome(of query: Int) -> TopKOutcome? {
+        let items = take(query)
+        guard expired.load(ordering: .relaxed) & 1 << UInt8(query) == 0 else {
+            return .failure(StoreError(.timeout, "the search was not done in time, nothing is answered"))
+        }
+        let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != freedRowCount
+        if mayRepeatIDs, items.hasRepeatedID { return nil }
+        return .success(items.answer(fromRank: queries[query].ranks.lowerBound))
+    }
 
     /// What was found for a query, which the pass then forgets: it may be large.
     private func take(_ query: Int) -> RankedItems {
@@ -134,17 +135,12 @@ package final class TopKPass: @unchecked Sendable {
         }
     }
 
-    /// An id that was deleted and put again while the rows were scanned may have been met in both of its rows. Then it
-    /// took the place of another item, and nothing helps but another pass; at the latest the deadline ends it.
+    /// Passes until one has an outcome. At the latest the deadline ends it.
     private func searchAgain(_ query: TopKQuery) -> TopKOutcome {
         while true {
             let pass = TopKPass(collection, [query])
             _ = pass.takePart()
-            if pass.expired.load(ordering: .relaxed) != 0 { return .failure(Self.timeout) }
-            let items = pass.take(0)
-            let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != pass.freedRowCount
-            if mayRepeatIDs, items.hasRepeatedID { continue }
-            return .success(items.answer(fromRank: query.ranks.lowerBound))
+            if let outcome = pass.outcome(of: 0) { return outcome }
         }
     }
 
@@ -157,6 +153,7 @@ package final class TopKPass: @unchecked Sendable {
     }
 
     private func claim() -> Range<Int>? {
+        let chunksPerClaim = max(1, Self.codeBytesPerClaim / chunkByteCount)
         let first = claimedChunkCount.wrappingAdd(chunksPerClaim, ordering: .relaxed).oldValue
         guard first < chunkCount else { return nil }
         return first..<min(first + chunksPerClaim, chunkCount)

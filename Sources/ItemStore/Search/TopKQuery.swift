@@ -31,6 +31,11 @@ package struct TopKQuery: Sendable {
         self.deadline = deadline
     }
 
+    /// The `k` best items.
+    package init(vector: QueryVector, k: Int, except: PackedStrings = PackedStrings(), columns: TopKColumns = []) {
+        self.init(vector: vector, ranks: 1...max(1, k), except: except, columns: columns)
+    }
+
     /// What a search keeps at most while it runs, in bytes: all ranks up to the last one, not just those of the answer.
     package func selectionByteCount(in collection: Collection) -> Int {
         var byteCount = 300
@@ -38,11 +43,6 @@ package struct TopKQuery: Sendable {
         // Features fit a page, or the store would not have taken them.
         if columns.contains(.features) { byteCount += 4_096 }
         return min(ranks.upperBound, collection.itemCount) * byteCount
-    }
-
-    /// The `k` best items.
-    package init(vector: QueryVector, k: Int, except: PackedStrings = PackedStrings(), columns: TopKColumns = []) {
-        self.init(vector: vector, ranks: 1...max(1, k), except: except, columns: columns)
     }
 }
 
