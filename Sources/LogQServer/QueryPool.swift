@@ -69,7 +69,7 @@ private func runSearches(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRa
     while let work = queue.next() {
         switch work {
         case .begin(let batch):
-            for search in batch.over where search.isWanted() {
+            for search in batch.late where search.isWanted() {
                 search.complete(.failure(StoreError(.timeout, "the search was not begun in time")))
             }
             guard !batch.searches.isEmpty else { continue }

@@ -18,6 +18,8 @@ struct QueuedSearch: Sendable {
     let isWanted: @Sendable () -> Bool
     /// Gets the outcome, once, on a thread of the pool. Never called if nobody wants it any more.
     let complete: @Sendable (TopKOutcome) -> Void
+
+    var selectionByteCount: Int { query.selectionByteCount(in: collection) }
 }
 
 /// A pass, and the searches that wait for its outcomes.
@@ -44,17 +46,17 @@ final class SearchQueue: @unchecked Sendable {
 
     /// What a thread does next.
     enum Work {
-        /// Answer those that are over, and make a pass for the others.
+        /// Answer those that are late, and make a pass for the others.
         case begin(Batch)
         /// Help with a pass.
         case join(PassUnderWay)
     }
 
     struct Batch {
-        /// Up to eight of one collection; none if all that waited are over.
+        /// Up to eight of one collection; none if all that waited are late, or nobody wants them any more.
         var searches: [QueuedSearch] = []
-        /// Their deadline passed while they waited, or nobody wants them any more.
-        var over: [QueuedSearch] = []
+        /// Their deadline passed while they waited.
+        var late: [QueuedSearch] = []
     }
 
     struct Statistics {
@@ -162,23 +164,24 @@ final class SearchQueue: @unchecked Sendable {
         withLock { passes.removeAll { $0 === pass } }
     }
 
-    /// The oldest search that is not over, and those that can go with it.
+    /// The oldest search that is not too late, and those that can go with it.
     private func takeBatch() -> Batch {
         let now = ContinuousClock.now
         var batch = Batch()
         while batch.searches.isEmpty, let search = waiting.popFirst() { batch.append(search, now) }
-        guard let collection = batch.searches.first?.collection else { return batch }
-        var byteCount = batch.searches[0].query.selectionByteCount(in: collection)
+        guard let first = batch.searches.first else { return batch }
+        var byteCount = first.selectionByteCount
         var index = 0
         while index < min(waiting.count, Self.gatherAmongMax), batch.searches.count < TopKPass.queryCountMax {
             let search = waiting[index]
-            let more = search.query.selectionByteCount(in: collection)
-            if search.collection === collection, byteCount + more <= TopKPass.selectionBytesMax {
-                byteCount += more
-                batch.append(waiting.remove(at: index), now)
-            } else {
+            guard search.collection === first.collection,
+                byteCount + search.selectionByteCount <= TopKPass.selectionBytesMax
+            else {
                 index += 1
+                continue
             }
+            byteCount += search.selectionByteCount
+            batch.append(waiting.remove(at: index), now)
         }
         return batch
     }
@@ -192,7 +195,8 @@ final class SearchQueue: @unchecked Sendable {
 
 extension SearchQueue.Batch {
     fileprivate mutating func append(_ search: QueuedSearch, _ now: ContinuousClock.Instant) {
+        guard search.isWanted() else { return }
         let isLate = search.query.deadline.map { $0 < now } ?? false
-        if isLate || !search.isWanted() { over.append(search) } else { searches.append(search) }
+        if isLate { late.append(search) } else { searches.append(search) }
     }
 }

@@ -187,15 +187,10 @@ final class QueryPoolTests {
                 let deadline = ContinuousClock.now + .milliseconds(20)
                 let query = query(deadline: deadline)
                 // Asked when the thread has looked at the clock.
-                let search = QueuedSearch(
-                    collection: collection,
-                    query: query,
-                    isWanted: {
-                        while ContinuousClock.now <= deadline { sched_yield() }
-                        return true
-                    },
-                    complete: { answers.add(0, $0) }
-                )
+                let search = answers.search(0, collection, query) {
+                    while ContinuousClock.now <= deadline { sched_yield() }
+                    return true
+                }
                 #expect(pool.submit(search))
                 let outcomes = try answers.wait(count: 1)
                 #expect(outcomes[0]?.code == .timeout)
@@ -213,12 +208,9 @@ final class QueryPoolTests {
             let life = Connection.Life()
             for index in 0..<2 {
                 let deadline = index == 0 ? nil : ContinuousClock.now
-                let search = QueuedSearch(
-                    collection: collection,
-                    query: query(deadline: deadline),
-                    isWanted: { !life.isGone.load(ordering: .relaxed) },
-                    complete: { answers.add(index, $0) }
-                )
+                let search = answers.search(index, collection, query(deadline: deadline)) {
+                    !life.isGone.load(ordering: .relaxed)
+                }
                 #expect(pool.submit(search))
             }
             #expect(pool.submit(answers.search(2, collection, query())))
@@ -297,11 +289,16 @@ private final class Answers: @unchecked Sendable {
     private var completed: [Int] = []
     private let changed = DispatchSemaphore(value: 0)
 
-    func search(_ number: Int, _ collection: Collection, _ query: TopKQuery) -> QueuedSearch {
+    func search(
+        _ number: Int,
+        _ collection: Collection,
+        _ query: TopKQuery,
+        isWanted: @escaping @Sendable () -> Bool = { true }
+    ) -> QueuedSearch {
         QueuedSearch(
             collection: collection,
             query: query,
-            isWanted: { true },
+            isWanted: isWanted,
             complete: { self.add(number, $0) }
         )
     }
