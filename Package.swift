@@ -89,7 +89,8 @@ let package = Package(
             name: "ItemStoreTests",
             dependencies: [
                 "TestSupport",
-                "ItemStore", "LMDB", "PackedStrings", "SamplingFrequency", "VectorIndex", "CChecksum", logging,
+                "ItemStore", "LMDB", "PackedStrings", "SamplingFrequency", "VectorIndex", "CChecksum",
+                nioConcurrency, logging,
             ]
         ),
         .testTarget(
@@ -111,7 +112,10 @@ let package = Package(
         .testTarget(name: "DependencyDemoTests", dependencies: ["DependencyDemo"]),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["TestSupport", "LogQClient", "LogQServer", "WireProtocol", "PackedStrings", "logqd", "logq"]
+            dependencies: [
+                "TestSupport", "LogQClient", "LogQServer", "WireProtocol", "PackedStrings", "logqd", "logq",
+                nioConcurrency,
+            ]
         ),
         .testTarget(name: "HouseRulesTests"),
         .executableTarget(

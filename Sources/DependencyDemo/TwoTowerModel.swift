@@ -15,7 +15,6 @@
 internal import CVectorKernels
 internal import Dispatch
 internal import Foundation
-internal import Synchronization
 
 final class TwoTowerModel {
     struct Settings: Sendable {
@@ -84,15 +83,16 @@ final class TwoTowerModel {
         }
         let columns = Columns(dependencies: pairs.map(\.dependency), corrections: corrections)
         let half = (pairs.count + Self.workerCount - 1) / Self.workerCount
-        let losses = Mutex([Double](repeating: 0, count: Self.workerCount))
-        nonisolated(unsafe) let this = self  // the workers write rows and matrices of their own
+        // The workers write losses, rows and matrices of their own.
+        let losses = UnsafeMutableBufferPointer<Double>.allocate(capacity: Self.workerCount)
+        defer { losses.deallocate() }
+        nonisolated(unsafe) let (this, target) = (self, losses)
         DispatchQueue.concurrentPerform(iterations: Self.workerCount) { worker in
             let rows = min(worker * half, pairs.count)..<min((worker + 1) * half, pairs.count)
-            let loss = this.work(worker, rows, columns)
-            losses.withLock { $0[worker] = loss }
+            target[worker] = this.work(worker, rows, columns)
         }
         collectGradients(pairs)
-        return losses.withLock { $0.reduce(0, +) }
+        return losses.reduce(0, +)
     }
 
     /// Moves the embeddings against the gradients; answers which dependencies moved.

@@ -1,4 +1,5 @@
 import Foundation
+import NIOConcurrencyHelpers
 import PackedStrings
 import Synchronization
 import TestSupport
@@ -31,7 +32,7 @@ import VectorIndex
         let store = fixture.store
         let collection = try #require(store.collection(named: "c"))
         let isOver = Atomic<Bool>(false)
-        let wrong = Mutex<[String]>([])
+        let wrong = NIOLockedValueBox<[String]>([])
         let lookups = Atomic<Int>(0)
 
         let readers = (0..<3).map { number in
@@ -39,7 +40,7 @@ import VectorIndex
                 var random = SeededGenerator(seed: UInt64(number + 1))
                 while !isOver.load(ordering: .relaxed) {
                     if let fault = Self.look(collection, &random, ranking: number == 0) {
-                        wrong.withLock { $0.append(fault) }
+                        wrong.withLockedValue { $0.append(fault) }
                         return
                     }
                     lookups.add(1, ordering: .relaxed)
@@ -50,14 +51,14 @@ import VectorIndex
             return thread
         }
         var random = SeededGenerator(seed: 7)
-        for version in 0..<300 where wrong.withLock({ $0.isEmpty }) {
+        for version in 0..<300 where wrong.withLockedValue({ $0.isEmpty }) {
             _ = try store.apply((0..<100).map { _ in Self.randomWrite(version, &random) })
         }
         isOver.store(true, ordering: .relaxed)
         for reader in readers {
             while !reader.isFinished { sched_yield() }
         }
-        #expect(wrong.withLock { $0 } == [])
+        #expect(wrong.withLockedValue { $0 } == [])
         #expect(lookups.load(ordering: .relaxed) > 100)
         #expect(store.statistics().checkpointPassCount > 0)
     }

@@ -1,7 +1,7 @@
 import Foundation
 import Logging
+import NIOConcurrencyHelpers
 import PackedStrings
-import Synchronization
 import Testing
 
 @testable import ItemStore
@@ -69,15 +69,15 @@ final class StoreFixture {
 extension ItemStore {
     /// Submits the writes as one batch and waits for its outcomes.
     func apply(_ writes: [Write]) throws -> [WriteOutcome] {
-        let outcomes = Mutex<[WriteOutcome]>([])
+        let outcomes = NIOLockedValueBox<[WriteOutcome]>([])
         let done = DispatchSemaphore(value: 0)
         try submit(
             WriteBatch(writes) { result in
-                outcomes.withLock { $0 = result }
+                outcomes.withLockedValue { $0 = result }
                 done.signal()
             }
         )
         try #require(done.wait(timeout: .now() + 60) == .success, "the store has not answered within a minute")
-        return outcomes.withLock { $0 }
+        return outcomes.withLockedValue { $0 }
     }
 }

@@ -1,6 +1,7 @@
 // Searches of a real store, alone, several in a pass, several threads on a pass, and while everything is rewritten.
 
 import Foundation
+import NIOConcurrencyHelpers
 import PackedStrings
 import Synchronization
 import TestSupport
@@ -123,11 +124,11 @@ extension TopKPass {
                 TopKQuery(vector: QueryVector(Self.vector(&random), metric: .dot), ranks: 1...(1 + 40 * number))
             }
             let pass = TopKPass(collection, queries)
-            let last = Mutex(0)
+            let last = NIOLockedValueBox(0)
             DispatchQueue.concurrentPerform(iterations: 4) { _ in
-                if pass.takePart() { last.withLock { $0 += 1 } }
+                if pass.takePart() { last.withLockedValue { $0 += 1 } }
             }
-            #expect(last.withLock { $0 } == 1, "just one participant fetches the outcomes")
+            #expect(last.withLockedValue { $0 } == 1, "just one participant fetches the outcomes")
             // One that comes too late has nothing to do.
             #expect(!pass.takePart())
             for (query, outcome) in zip(queries, pass.outcomes()) {
@@ -268,14 +269,14 @@ extension TopKPass {
 
     /// Runs `body` while `work` runs on a thread of its own.
     private func during(_ work: @escaping @Sendable () throws -> Void, _ body: () throws -> Void) throws {
-        let failure = Mutex<(any Error)?>(nil)
+        let failure = NIOLockedValueBox<(any Error)?>(nil)
         let done = DispatchSemaphore(value: 0)
         Thread.detachNewThread {
-            do { try work() } catch { failure.withLock { $0 = error } }
+            do { try work() } catch { failure.withLockedValue { $0 = error } }
             done.signal()
         }
         defer { #expect(done.wait(timeout: .now() + TestScale.patienceSeconds) == .success) }
         try body()
-        if let error = failure.withLock({ $0 }) { throw error }
+        if let error = failure.withLockedValue({ $0 }) { throw error }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import NIOConcurrencyHelpers
 import Synchronization
 import TestSupport
 import Testing
@@ -63,7 +64,7 @@ import Testing
         acknowledgementCount: Int
     ) throws -> Int {
         let count = Atomic<Int>(0)
-        let failures = Mutex<[String]>([])
+        let failures = NIOLockedValueBox<[String]>([])
         let group = DispatchGroup()
         for writer in writers {
             let socket = try daemon.connect()
@@ -75,18 +76,18 @@ import Testing
                 do {
                     try owned.0.write(to: owned.1) { count.add(1, ordering: .relaxed) }
                 } catch {
-                    failures.withLock { $0.append("\(error)") }
+                    failures.withLockedValue { $0.append("\(error)") }
                 }
             }
         }
         let deadline = Deadline(seconds: TestScale.patienceSeconds)
-        while count.load(ordering: .relaxed) < acknowledgementCount, failures.withLock({ $0.isEmpty }) {
+        while count.load(ordering: .relaxed) < acknowledgementCount, failures.withLockedValue({ $0.isEmpty }) {
             try #require(!deadline.hasPassed, "the daemon acknowledges nothing any more")
             sched_yield()
         }
         try daemon.kill()
         try #require(group.wait(timeout: .now() + TestScale.patienceSeconds) == .success)
-        try #require(failures.withLock { $0 } == [])
+        try #require(failures.withLockedValue { $0 } == [])
         return count.load(ordering: .relaxed)
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import NIOConcurrencyHelpers
 import Synchronization
 import TestSupport
 import Testing
@@ -37,7 +38,7 @@ import Testing
 final class BackgroundLoad {
     private let isOver = Atomic<Bool>(false)
     private let acknowledged = Atomic<Int>(0)
-    private let failures = Mutex<[String]>([])
+    private let failures = NIOLockedValueBox<[String]>([])
     private let group = DispatchGroup()
 
     init(_ daemon: DaemonProcess, connectionCount: Int) throws {
@@ -51,7 +52,7 @@ final class BackgroundLoad {
                 do {
                     try load.run(socket, number)
                 } catch {
-                    load.failures.withLock { $0.append("\(error)") }
+                    load.failures.withLockedValue { $0.append("\(error)") }
                 }
             }
         }
@@ -81,7 +82,7 @@ final class BackgroundLoad {
     func stop() throws -> Int {
         isOver.store(true, ordering: .relaxed)
         try #require(group.wait(timeout: .now() + TestScale.patienceSeconds) == .success, "the load does not end")
-        try #require(failures.withLock { $0 } == [])
+        try #require(failures.withLockedValue { $0 } == [])
         return acknowledged.load(ordering: .relaxed)
     }
 }
