@@ -87,6 +87,11 @@ extension Collection {
         return scores
     }
 
+    /// The lowest of those scores; nil if none of the ids has an embedding.
+    func lowestScore(of ids: PackedStrings, against query: QueryVector) -> Double? {
+        scores(of: ids, 0..<ids.count, against: query).lazy.compactMap { $0 }.min()
+    }
+
     /// The items with a row above `row` (from the first, if nil), in row order, at most `limit`. An item that is there
     /// throughout a series of scans appears in just one of them.
     package func scan(after row: UInt32?, limit: Int) -> (rows: [UInt32], ids: PackedStrings) {

@@ -47,18 +47,49 @@ struct RankedItems {
         }
     }
 
-    /// The items from this rank on, counted from 1.
-    func answer(fromRank rank: Int) -> TopKAnswer {
+    /// The items of the query's ranks that score `scoreMax` or less, or a sample of them.
+    func answer(to query: TopKQuery, scoreMax: Double) -> TopKAnswer {
+        let first = query.ranks.lowerBound
+        var chosen: [(rank: Int, score: Double, place: Int)] = []
+        for (index, entry) in selection.sorted().dropFirst(first - 1).enumerated() where entry.score <= scoreMax {
+            chosen.append((first + index, entry.score, entry.place))
+        }
+        if let sample = query.sample { sample.reduce(&chosen) }
+
         var answer = TopKAnswer()
-        let chosen = selection.sorted().dropFirst(rank - 1)
         answer.ids.reserveCapacity(strings: chosen.count, bytes: chosen.count * 16)
         answer.scores.reserveCapacity(chosen.count)
-        for (score, place) in chosen {
+        answer.ranks.reserveCapacity(chosen.count)
+        for (rank, score, place) in chosen {
             selection.withID(at: place) { answer.ids.append($0) }
             answer.scores.append(score)
+            answer.ranks.append(rank)
             if !wanted.isEmpty { columns[place].append(to: &answer, wanted) }
         }
         return answer
+    }
+}
+
+extension TopKSample {
+    /// Keeps the elements of the sample, in their order.
+    fileprivate func reduce<Element>(_ elements: inout [Element]) {
+        guard elements.count > count else { return }
+        switch strategy {
+        case .top:
+            elements.removeSubrange(count...)
+        case .random(let seed):
+            // Each is taken with the probability (wanted still) / (to come still), so each set is as likely as the next
+            // (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S).
+            var generator = DrawGenerator(seed: seed ?? .random(in: 0...UInt64.max))
+            var wanted = count
+            var sample: [Element] = []
+            sample.reserveCapacity(count)
+            for (index, element) in elements.enumerated() where generator.below(elements.count - index) < wanted {
+                sample.append(element)
+                wanted -= 1
+            }
+            elements = sample
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+import PackedStrings
 import Synchronization
 import VectorIndex
 
@@ -24,6 +25,8 @@ package final class TopKPass: @unchecked Sendable {
     let collection: Collection
     let queries: [TopKQuery]
     private let excluded: [ExcludedIDs]
+    /// Of each query: what scores more is not answered. Nil: it has a margin, and no positive to measure it from.
+    private let scoreMax: [Double?]
     private let chunkCount: Int
     /// The codes of a chunk, in bytes.
     private let chunkByteCount: Int
@@ -53,6 +56,11 @@ package final class TopKPass: @unchecked Sendable {
         self.collection = collection
         self.queries = queries
         excluded = queries.map { ExcludedIDs($0.except) }
+        scoreMax = queries.map { query in
+            guard let margin = query.margin else { return .infinity }
+            let lowest = collection.lowestScore(of: margin.positives, against: query.vector)
+            return lowest.map { $0 - margin.width }
+        }
         freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
         summary = collection.summary
         firstDeadline = queries.compactMap(\.deadline).min()
@@ -79,6 +87,7 @@ package final class TopKPass: @unchecked Sendable {
     package func takePart() -> Bool {
         lock.withWriteLock { participantCount += 1 }
         var scan = TopKScan(collection, queries, excluded, summary)
+        for (index, scoreMax) in scoreMax.enumerated() where scoreMax == nil { scan.drop(query: index) }
         while let claim = claim() {
             expire(&scan)
             guard scan.hasQueries else { break }
@@ -118,12 +127,17 @@ package final class TopKPass: @unchecked Sendable {
     /// Then it took the place of another item, and nothing helps but another pass.
     private func outcome(of query: Int) -> TopKOutcome? {
         let items = take(query)
+        guard let scoreMax = scoreMax[query] else {
+            let count = queries[query].margin?.positives.count ?? 0
+            let got = "\(count) \(count == 1 ? "id" : "ids") to keep a margin from, none with an embedding"
+            return .failure(StoreError(.noItem, "got \(got), expected one at least"))
+        }
         guard expired.load(ordering: .relaxed) & 1 << UInt8(query) == 0 else {
             return .failure(StoreError(.timeout, "the search was not done in time, nothing is answered"))
         }
         let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != freedRowCount
         if mayRepeatIDs, items.hasRepeatedID { return nil }
-        return .success(items.answer(fromRank: queries[query].ranks.lowerBound))
+        return .success(items.answer(to: queries[query], scoreMax: scoreMax))
     }
 
     /// What was found for a query, which the pass then forgets: it may be large.
@@ -173,20 +187,20 @@ package final class TopKPass: @unchecked Sendable {
 }
 
 extension Collection {
-    /// The best items for one query, by this thread alone. It must have no deadline.
+    /// The best items for one query, by this thread alone. It must have no deadline and no margin.
     package func topK(_ query: TopKQuery) -> TopKAnswer {
         topK([query])[0]
     }
 
     /// The same for up to eight queries in one pass.
     package func topK(_ queries: [TopKQuery]) -> [TopKAnswer] {
-        precondition(queries.allSatisfy { $0.deadline == nil })
+        precondition(queries.allSatisfy { $0.deadline == nil && $0.margin == nil })
         let pass = TopKPass(self, queries)
         let isLast = pass.takePart()
         precondition(isLast)
         var answers = queries.map { _ in TopKAnswer() }
         pass.forEachOutcome { index, outcome in
-            guard case .success(let answer) = outcome else { preconditionFailure("timed out, without a deadline") }
+            guard case .success(let answer) = outcome else { preconditionFailure("failed, with nothing to fail") }
             answers[index] = answer
         }
         return answers

@@ -10,6 +10,10 @@ package struct TopKQuery: Sendable {
     package var scoreMin: Double
     /// Ids that are left out, before ranks are counted. They need not exist.
     package var except: PackedStrings
+    /// Which items of these ranks are too near to be taken; nil: none.
+    package var margin: TopKMargin?
+    /// How many of the items that are left are answered, and which; nil: all.
+    package var sample: TopKSample?
     package var columns: TopKColumns
     /// When to give up; nil: never.
     package var deadline: ContinuousClock.Instant?
@@ -19,6 +23,8 @@ package struct TopKQuery: Sendable {
         ranks: ClosedRange<Int>,
         scoreMin: Double = -.infinity,
         except: PackedStrings = PackedStrings(),
+        margin: TopKMargin? = nil,
+        sample: TopKSample? = nil,
         columns: TopKColumns = [],
         deadline: ContinuousClock.Instant? = nil
     ) {
@@ -27,6 +33,8 @@ package struct TopKQuery: Sendable {
         self.ranks = ranks
         self.scoreMin = scoreMin
         self.except = except
+        self.margin = margin
+        self.sample = sample
         self.columns = columns
         self.deadline = deadline
     }
@@ -46,7 +54,42 @@ package struct TopKQuery: Sendable {
     }
 }
 
-/// What an answer carries beside ids and scores.
+/// A distance to keep from items that are known to be right: what scores above the lowest of them, less `width`, may be
+/// right too, only nobody has said so. Such items count when ranks are counted, and are dropped then.
+package struct TopKMargin: Sendable {
+    /// One of them at least must have an embedding. They are not left out unless `except` names them.
+    package var positives: PackedStrings
+    package var width: Double
+
+    package init(positives: PackedStrings, width: Double) {
+        precondition(width >= 0, "got a margin of \(width), expected 0 or more")
+        self.positives = positives
+        self.width = width
+    }
+}
+
+/// Some of the items that were found.
+package struct TopKSample: Sendable {
+    package enum Strategy: Sendable, Equatable {
+        /// The best.
+        case top
+        /// Each as likely as the next, none twice. The same seed and the same items give the same sample; nil: a seed of
+        /// the system's.
+        case random(seed: UInt64?)
+    }
+
+    /// There are fewer where fewer were found.
+    package var count: Int
+    package var strategy: Strategy
+
+    package init(count: Int, strategy: Strategy = .top) {
+        precondition(count > 0, "got a sample of \(count), expected 1 or more")
+        self.count = count
+        self.strategy = strategy
+    }
+}
+
+/// What an answer carries beside ids, scores and ranks.
 package struct TopKColumns: OptionSet, Sendable {
     package let rawValue: Int
 
@@ -59,15 +102,19 @@ package struct TopKColumns: OptionSet, Sendable {
     package static let features = TopKColumns(rawValue: 4)
 }
 
-/// The items of the ranks that were asked for, best first, ties by id. Columns that were not asked for are empty.
+/// The items of the ranks that were asked for, or what margin and sample left of them, best first, ties by id. Columns
+/// that were not asked for are empty.
 package struct TopKAnswer: Sendable {
     package var ids = PackedStrings()
     package var scores: [Double] = []
+    /// Counted from 1.
+    package var ranks: [Int] = []
     /// count x dimension.
     package var vectors: [Float] = []
     package var logQ: [Double] = []
     package var features = Collection.FeatureColumn()
 }
 
-/// What became of a query: its answer, or the error `timeout`.
+/// What became of a query: its answer, or the error `timeout`, or `noItem` where none of the positives of its margin has
+/// an embedding.
 package typealias TopKOutcome = Result<TopKAnswer, StoreError>
