@@ -133,7 +133,7 @@ extension LogQClient {
     }
 
     /// The items with the highest scores. Throws `timeout` if the daemon has no answer in time, and `busy` if too many
-    /// searches wait. See ``LogQRequest/topK(_:_:nearest:ranks:radius:except:with:timeout:)``.
+    /// searches wait. See ``LogQRequest/topK(_:_:nearest:ranks:radius:except:margin:sample:with:timeout:)``.
     public func topK(
         _ collection: String,
         _ k: Int,
@@ -141,6 +141,8 @@ extension LogQClient {
         ranks: ClosedRange<Int>? = nil,
         radius: Double? = nil,
         except: [ItemID] = [],
+        margin: Double? = nil,
+        sample: TopKSample? = nil,
         with columns: TopKColumns = [],
         timeout: Duration? = nil
     ) async throws(LogQError) -> [Neighbor] {
@@ -152,6 +154,8 @@ extension LogQClient {
                 ranks: ranks,
                 radius: radius,
                 except: except,
+                margin: margin,
+                sample: sample,
                 with: columns,
                 timeout: timeout
             )

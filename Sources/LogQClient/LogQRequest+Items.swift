@@ -124,6 +124,10 @@ extension LogQRequest where Reply == [Neighbor] {
     ///   - radius: only items that score so much or more. Scores of ``Metric/l2`` are negated squared distances, so what
     ///     is at most 0.5 away has a radius of −0.25.
     ///   - except: ids to leave out, before ranks are counted.
+    ///   - margin: drops items whose score is above the lowest score of the ids in `except`, less so much. Items that are
+    ///     so near a positive are often positives that nobody has labelled. Dropped after ranks are counted. Finite, 0 or
+    ///     more. If no id in `except` has an embedding, the error is ``LogQError/Code-swift.enum/noItem``.
+    ///   - sample: only some of what is left.
     ///   - columns: what to tell of each item besides its score.
     ///   - timeout: 1 ms to 60 s, in whole milliseconds (a part of one counts as one); nil for the daemon's own, 1 s unless
     ///     it was told otherwise. What takes longer ends with ``LogQError/Code-swift.enum/timeout``, and what finds too
@@ -135,6 +139,8 @@ extension LogQRequest where Reply == [Neighbor] {
         ranks: ClosedRange<Int>? = nil,
         radius: Double? = nil,
         except: [ItemID] = [],
+        margin: Double? = nil,
+        sample: TopKSample? = nil,
         with columns: TopKColumns = [],
         timeout: Duration? = nil
     ) -> LogQRequest {
@@ -146,6 +152,8 @@ extension LogQRequest where Reply == [Neighbor] {
             }
             if let radius { try writer.option("radius", finite: radius) }
             if !except.isEmpty { try writer.option("except", ids: except) }
+            if let margin { try writer.option("margin", finite: margin) }
+            if let sample { writer.sample(sample) }
             if !columns.isEmpty { writer.option("with", columns.names) }
             if let timeout { writer.option("timeout_ms", timeout.wholeMilliseconds) }
             switch query {
@@ -158,6 +166,7 @@ extension LogQRequest where Reply == [Neighbor] {
                 Neighbor(
                     id: try row.id(),
                     score: try row.number(),
+                    rank: columns.contains(.rank) ? Int(try row.integer()) : nil,
                     vector: columns.contains(.vector) ? try row.vector() : nil,
                     logQ: columns.contains(.logQ) ? try row.optionalNumber() : nil,
                     features: columns.contains(.features) ? try row.json() : nil
@@ -179,8 +188,23 @@ extension Duration {
 
 extension TopKColumns {
     fileprivate var names: String {
-        let all: [(TopKColumns, String)] = [(.vector, "vector"), (.logQ, "logq"), (.features, "features")]
+        let all: [(TopKColumns, String)] = [
+            (.rank, "rank"), (.vector, "vector"), (.logQ, "logq"), (.features, "features"),
+        ]
         return all.filter { contains($0.0) }.map(\.1).joined(separator: ",")
+    }
+}
+
+extension RequestWriter {
+    fileprivate mutating func sample(_ sample: TopKSample) {
+        switch sample {
+        case .top(let count):
+            option("sample", Int64(count))
+        case .random(let count, let seed):
+            option("sample", Int64(count))
+            option("strategy", "random")
+            if let seed { option("seed", seed) }
+        }
     }
 }
 

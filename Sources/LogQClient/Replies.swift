@@ -181,6 +181,15 @@ public enum TopKQuery: Sendable, Hashable {
     case like(ItemID)
 }
 
+/// Some of the items that `TOPK` found: 1 to 10,000, or all if there are no more. The best one comes first, as ever.
+public enum TopKSample: Sendable, Hashable {
+    /// The best ones.
+    case top(Int)
+    /// Any, each as likely as the next, none twice. The same seed draws the same ones of the same items; nil for another
+    /// draw each time.
+    case random(Int, seed: UInt64? = nil)
+}
+
 /// What `TOPK` tells of each item besides its score.
 public struct TopKColumns: OptionSet, Sendable, Hashable {
     public let rawValue: UInt8
@@ -195,6 +204,8 @@ public struct TopKColumns: OptionSet, Sendable, Hashable {
     public static let logQ = TopKColumns(rawValue: 2)
     /// The features.
     public static let features = TopKColumns(rawValue: 4)
+    /// The rank, counted from 1 at the best: told where it doesn't follow from the place in the answer.
+    public static let rank = TopKColumns(rawValue: 8)
 }
 
 /// One answer of `TOPK`.
@@ -202,6 +213,8 @@ public struct Neighbor: Sendable, Hashable {
     public let id: ItemID
     /// Larger is better in every metric.
     public let score: Double
+    /// Counted from 1, if asked for.
+    public let rank: Int?
     /// If asked for.
     public let vector: [Float]?
     /// The natural logarithm of q, if asked for.

@@ -13,7 +13,8 @@ enum CommandTable {
     static let metrics = Metric.allCases
     static let units = FrequencyUnit.allCases
     static let vectorFormats: [(name: String, format: VectorText.Format)] = [("text", .text), ("f32", .base64)]
-    static let topKColumns = ["vector", "logq", "features"]
+    static let topKColumns = ["rank", "vector", "logq", "features"]
+    static let strategies = ["top", "random"]
 
     // MARK: Connection
 
@@ -244,6 +245,25 @@ enum CommandTable {
                         help: "only items that score so much or more"
                     ),
                     OptionSyntax(.except, .ids, "id,...", help: "ids to leave out, before ranks are counted"),
+                    OptionSyntax(
+                        .margin,
+                        .number(expected: "a finite number of 0 or more") { $0 >= 0 },
+                        "m",
+                        help: "of these ranks only what scores m or more below the lowest of except="
+                    ),
+                    OptionSyntax(.sample, rank, "n", help: "n at most of what is left"),
+                    OptionSyntax(
+                        .strategy,
+                        .choice(strategies),
+                        strategies.joined(separator: "|"),
+                        help: "which n: the best (the default), or any, each as likely as the next"
+                    ),
+                    OptionSyntax(
+                        .seed,
+                        .integer(0...UInt64.max),
+                        "n",
+                        help: "the same seed draws the same sample=, strategy=random"
+                    ),
                     OptionSyntax(
                         .with,
                         .choices(topKColumns),

@@ -109,6 +109,8 @@ extension Commands {
 
     static func topK(_ request: Request, _ services: Services) throws(WireError) -> Search {
         let ranks = try ranks(request, services.limits)
+        let margin = try margin(request)
+        let sample = try sample(request, services.limits)
         let collection = try services.collection(named: request.collection)
         var except = request.strings(.except) ?? PackedStrings()
         var vector = request.vector
@@ -121,26 +123,31 @@ extension Commands {
             except.append(like[0])
         }
         let dimension = collection.configuration.dimension
-        let columns = topKColumns(request.choices(.with))
+        let chosen = request.choices(.with)
+        let columns = topKColumns(chosen)
+        let showsRanks = chosen & 1 != 0
         // At most, for it bounds what waits for a slow reader: a byte of an id may take three, a number seventeen.
         let rowBytes =
-            Limits.idBytesMax * 3 + 64 + (columns.contains(.vector) ? dimension * 17 : 0)
+            Limits.idBytesMax * 3 + 64 + (showsRanks ? 20 : 0) + (columns.contains(.vector) ? dimension * 17 : 0)
             + (columns.contains(.features) ? Limits.jsonBytesMax : 0)
         let query = TopKQuery(
             vector: try queryVector(vector ?? [], for: collection),
             ranks: ranks,
             scoreMin: request.number(.radius) ?? -.infinity,
             except: except,
+            margin: margin,
+            sample: sample,
             columns: columns
         )
         let timeout = request.integer(.timeoutMilliseconds).map { Int($0) }
+        let rowCount = min(ranks.count, sample?.count ?? .max)
         return Search(
             collection: collection,
             query: query,
             timeoutMilliseconds: timeout ?? services.configuration.queryTimeoutMilliseconds,
-            answerByteCount: min(min(ranks.count, collection.itemCount) * rowBytes, services.limits.replyBytesMax)
+            answerByteCount: min(min(rowCount, collection.itemCount) * rowBytes, services.limits.replyBytesMax)
         ) {
-            .rows(rows(of: $0, columns, dimension: dimension))
+            .rows(rows(of: $0, showsRanks: showsRanks, columns, dimension: dimension))
         }
     }
 
@@ -159,17 +166,53 @@ extension Commands {
         return first...last
     }
 
-    /// The bits of `with=` are in the order of `CommandTable.topKColumns`.
+    private static func margin(_ request: Request) throws(WireError) -> TopKMargin? {
+        guard let width = request.number(.margin) else { return nil }
+        guard let positives = request.strings(.except) else {
+            throw WireError(.badRequest, "got margin= without except=, expected the ids to keep it from in except=")
+        }
+        return TopKMargin(positives: positives, width: width)
+    }
+
+    private static func sample(_ request: Request, _ limits: Limits) throws(WireError) -> TopKSample? {
+        let strategy = request.choice(.strategy).map { CommandTable.strategies[$0] }
+        let seed = request.integer(.seed)
+        guard let count = request.integer(.sample) else {
+            guard strategy == nil, seed == nil else {
+                let got = strategy == nil ? "seed=" : "strategy="
+                throw WireError(.badRequest, "got \(got) without sample=, expected how many to sample")
+            }
+            return nil
+        }
+        guard count <= UInt64(limits.kMax) else {
+            throw WireError(.limit, "got sample=\(count), expected at most \(limits.kMax)")
+        }
+        guard strategy == "random" else {
+            guard seed == nil else {
+                throw WireError(.badRequest, "got seed= without strategy=random, expected both, or no seed=")
+            }
+            return TopKSample(count: Int(count))
+        }
+        return TopKSample(count: Int(count), strategy: .random(seed: seed))
+    }
+
+    /// The bits of `with=` are in the order of `CommandTable.topKColumns`. The ranks, the first, every answer has.
     private static func topKColumns(_ chosen: UInt32) -> TopKColumns {
         var columns: TopKColumns = []
-        for (bit, column) in [TopKColumns.vector, .logQ, .features].enumerated() where chosen & 1 << UInt32(bit) != 0 {
+        for (bit, column) in [(1, TopKColumns.vector), (2, .logQ), (3, .features)] where chosen & 1 << bit != 0 {
             columns.insert(column)
         }
         return columns
     }
 
-    private static func rows(of answer: TopKAnswer, _ columns: TopKColumns, dimension: Int) -> RowBlock {
+    private static func rows(
+        of answer: TopKAnswer,
+        showsRanks: Bool,
+        _ columns: TopKColumns,
+        dimension: Int
+    ) -> RowBlock {
         var block = RowBlock(count: answer.ids.count, [Column(.ids(answer.ids)), Column(.numbers(answer.scores))])
+        if showsRanks { block.columns.append(Column(.integers(answer.ranks.map { Int64($0) }))) }
         if columns.contains(.vector) { block.columns.append(Column(.vectors(answer.vectors, dimension: dimension))) }
         if columns.contains(.logQ) { block.columns.append(Column(.numbers(answer.logQ))) }
         if columns.contains(.features) {

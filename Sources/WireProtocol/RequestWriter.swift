@@ -99,6 +99,10 @@ package struct RequestWriter: Sendable {
         buffer.writeText(atMost: 20) { $0.integer(value) }
     }
 
+    package mutating func option(_ name: StaticString, _ value: UInt64) {
+        option(name, String(value))
+    }
+
     package mutating func option(_ name: StaticString, _ value: Double) {
         beginOption(name)
         buffer.writeText(atMost: TextCursor.doubleBytesMax) { $0.number(value) }

@@ -93,6 +93,7 @@ package enum OptionName: String, Sendable, CaseIterable {
     case rangeMax = "range_max"
     case radius
     case except, with
+    case margin, sample, strategy, seed
     case timeoutMilliseconds = "timeout_ms"
     case like
 }

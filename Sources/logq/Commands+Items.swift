@@ -119,6 +119,7 @@ struct TopKCommand: ClientCommand {
             logq topk items 10 '[0.1,0.2]'
             logq topk items 10 --like sku-1 --except sku-2 --with features
             logq topk items 400 --like user-7 --range-min 101 --range-max 500
+            logq topk items 400 --like user-7 --except sku-1 --margin 0.05 --sample 20 --strategy random
             """
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
@@ -142,6 +143,21 @@ struct TopKCommand: ClientCommand {
     @Option(parsing: .unconditional, help: "Only items that score so much or more.")
     var radius: Double?
 
+    @Option(
+        parsing: .unconditional,
+        help: "Of these ranks only items that score so much less than the lowest --except, or lower still."
+    )
+    var margin: Double?
+
+    @Option(help: "So many at most of what is left, 1 to 10000.")
+    var sample: Int?
+
+    @Option(help: "Which of them: the best, or any, each as likely as the next (default: top).")
+    var strategy: Strategy?
+
+    @Option(help: "The same seed draws the same ones: for --strategy random.")
+    var seed: UInt64?
+
     @Option(help: "More columns, separated by commas: vector, logq, features.")
     var with: String?
 
@@ -157,10 +173,31 @@ struct TopKCommand: ClientCommand {
         if let radius, !radius.isFinite {
             throw ValidationError("got --radius \(radius), expected a finite number")
         }
+        if let margin, !margin.isFinite || margin < 0 {
+            throw ValidationError("got --margin \(margin), expected a finite number of 0 or more")
+        }
+        guard margin == nil || !except.isEmpty else {
+            throw ValidationError("got --margin without --except, expected the items to keep it from")
+        }
+        guard sample != nil || (strategy == nil && seed == nil) else {
+            let got = strategy == nil ? "--seed" : "--strategy"
+            throw ValidationError("got \(got) without --sample, expected how many to sample")
+        }
+        guard seed == nil || strategy == .random else {
+            throw ValidationError("got --seed without --strategy random, expected both, or no --seed")
+        }
         guard (vector == nil) != (like == nil) else {
             throw ValidationError("got \(vector == nil ? "neither a vector nor" : "a vector and") --like, expected one")
         }
         _ = try columns()
+    }
+
+    enum Strategy: String, ExpressibleByArgument, CaseIterable {
+        case top, random
+    }
+
+    var topKSample: TopKSample? {
+        sample.map { strategy == .random ? .random($0, seed: seed) : .top($0) }
     }
 
     var ranks: ClosedRange<Int>? {
@@ -174,6 +211,8 @@ struct TopKCommand: ClientCommand {
             case "vector": columns.insert(.vector)
             case "logq": columns.insert(.logQ)
             case "features": columns.insert(.features)
+            // Always there.
+            case "rank": break
             default: throw ValidationError("got the column '\(name)', expected vector, logq or features")
             }
         }
@@ -195,10 +234,12 @@ struct TopKCommand: ClientCommand {
             ranks: ranks,
             radius: radius,
             except: try global.ids(except),
-            with: columns,
+            margin: margin,
+            sample: topKSample,
+            with: columns.union(.rank),
             timeout: timeoutMs.map { .milliseconds($0) }
         )
-        return .neighbors(neighbors, firstRank: rangeMin ?? 1, columns: columns)
+        return .neighbors(neighbors, columns: columns)
     }
 }
 

@@ -86,17 +86,20 @@ extension Report {
         return Report(table, json: .array(json))
     }
 
-    /// `firstRank`: the rank of the first one.
-    static func neighbors(_ neighbors: [Neighbor], firstRank: Int, columns: TopKColumns) -> Report {
+    /// `neighbors`: with their ranks.
+    static func neighbors(_ neighbors: [Neighbor], columns: TopKColumns) -> Report {
         var titles: [(String, Table.Alignment)] = [("", .right), ("id", .left), ("score", .right)]
         if columns.contains(.logQ) { titles.append(("log q", .right)) }
         if columns.contains(.vector) { titles.append(("vector", .left)) }
         if columns.contains(.features) { titles.append(("features", .left)) }
         var table = Table(titles)
         var json: [JSONValue] = []
-        for (index, neighbor) in neighbors.enumerated() {
-            var cells = [String(firstRank + index), neighbor.id.shown, Show.number(neighbor.score)]
-            var members: [(String, JSONValue)] = [("id", JSONValue(neighbor.id)), ("score", .number(neighbor.score))]
+        for neighbor in neighbors {
+            var cells = [neighbor.rank.map { String($0) } ?? "-", neighbor.id.shown, Show.number(neighbor.score)]
+            var members: [(String, JSONValue)] = [
+                ("id", JSONValue(neighbor.id)), ("score", .number(neighbor.score)),
+                ("rank", neighbor.rank.map { JSONValue($0) } ?? .null),
+            ]
             if columns.contains(.logQ) {
                 cells.append(Show.number(neighbor.logQ))
                 members.append(("logq", JSONValue(neighbor.logQ)))

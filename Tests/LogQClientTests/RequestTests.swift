@@ -71,6 +71,26 @@ import WireProtocol
             )
                 == "TOPK songs 400 range_min=101 range_max=500 radius=-0.25 except=b with=vector timeout_ms=250 like=a\n"
         )
+        #expect(
+            try line(
+                .topK(
+                    "songs",
+                    400,
+                    nearest: .like("a"),
+                    except: ["b"],
+                    margin: 0.05,
+                    sample: .random(20, seed: .max),
+                    with: [.rank, .logQ]
+                )
+            )
+                == "TOPK songs 400 except=b margin=0.05 sample=20 strategy=random seed=18446744073709551615 "
+                + "with=rank,logq like=a\n"
+        )
+        #expect(try line(.topK("c", 5, nearest: .like("a"), sample: .top(2))) == "TOPK c 5 sample=2 like=a\n")
+        #expect(
+            try line(.topK("c", 5, nearest: .like("a"), sample: .random(2)))
+                == "TOPK c 5 sample=2 strategy=random like=a\n"
+        )
         #expect(try line(.score("songs", vector, ["a"])) == "SCORE songs f32:AACAPwAAAAA= a\n")
     }
 
@@ -136,6 +156,7 @@ import WireProtocol
         #expect(code(.topK("c", 1, nearest: .like("a"), except: ["b", ""])) == .badID)
         #expect(code(.topK("c", 1, nearest: .like("a"), radius: .infinity)) == .badRequest)
         #expect(code(.topK("c", 1, nearest: .like("a"), radius: .nan)) == .badRequest)
+        #expect(code(.topK("c", 1, nearest: .like("a"), except: ["b"], margin: .infinity)) == .badRequest)
         #expect(
             code(.observe("c", step: 1, ids: ["a"], sequence: WriterSequence(writer: "a b", number: 1))) == .badRequest
         )
@@ -190,15 +211,27 @@ import WireProtocol
 
     @Test func repliesOfTopK() throws {
         let plain = try reply(.topK("c", 2, nearest: .vector(vector)), "OK 1\na%20b -1e-5\n")
-        #expect(plain == [Neighbor(id: "a b", score: -1e-5, vector: nil, logQ: nil, features: nil)])
+        #expect(plain == [Neighbor(id: "a b", score: -1e-5, rank: nil, vector: nil, logQ: nil, features: nil)])
+        let ranked = try reply(
+            .topK("c", 2, nearest: .vector(vector), with: [.logQ, .rank]),
+            "OK 1\na 1 407 -2.5\n"
+        )
+        #expect(ranked == [Neighbor(id: "a", score: 1, rank: 407, vector: nil, logQ: -2.5, features: nil)])
         let all = try reply(
             .topK("c", 2, nearest: .vector(vector), with: [.vector, .logQ, .features]),
             "OK 2\na 1 [1,0.5] -0.5 {\"by\":\"The Beatles\"}\nb 1 f32:AACAPwAAAAA= -2 -\n"
         )
         #expect(
             all == [
-                Neighbor(id: "a", score: 1, vector: [1, 0.5], logQ: -0.5, features: #"{"by":"The Beatles"}"#),
-                Neighbor(id: "b", score: 1, vector: [1, 0], logQ: -2, features: nil),
+                Neighbor(
+                    id: "a",
+                    score: 1,
+                    rank: nil,
+                    vector: [1, 0.5],
+                    logQ: -0.5,
+                    features: #"{"by":"The Beatles"}"#
+                ),
+                Neighbor(id: "b", score: 1, rank: nil, vector: [1, 0], logQ: -2, features: nil),
             ]
         )
     }

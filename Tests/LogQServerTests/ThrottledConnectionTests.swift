@@ -97,7 +97,7 @@ struct ThrottledConnectionTests {
             }
             #expect(outcomes.count == 3)
             // One of the two, and so much is reserved.
-            let options = "range_min=1 range_max=1 with=vector,logq,features"
+            let options = "range_min=1 range_max=1 with=rank,vector,logq,features"
             let search = try Commands.topK(parse("TOPK c 10 \(options) [-1.5e-30,-1.25e-30,-1.1e-30]"), services)
             var buffer = ByteBuffer()
             let answer = search.collection.topK(search.query)

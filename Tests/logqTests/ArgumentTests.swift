@@ -63,6 +63,26 @@ import Testing
         let end = try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--range-max", "7", "--timeout-ms", "9")
         #expect(end.ranks == 1...7 && end.timeoutMs == 9)
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]").ranks == nil)
+        let sample = try parse(
+            TopKCommand.self,
+            "topk",
+            "items",
+            "5",
+            "[1]",
+            "--except",
+            "a",
+            "--margin",
+            "0.5",
+            "--sample",
+            "2",
+            "--strategy",
+            "random",
+            "--seed",
+            "18446744073709551615"
+        )
+        #expect(sample.margin == 0.5 && sample.topKSample == .random(2, seed: .max))
+        #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--sample", "2").topKSample == .top(2))
+        #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]").topKSample == nil)
         #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2").metric == .l2)
         #expect(try parse(GetCommand.self, "get", "items", "--", "-dash").ids == ["-dash"])
     }
@@ -91,6 +111,12 @@ import Testing
         #expect(exitCode("topk", "items", "5", "[1]", "--range-min", "0") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--range-min", "3", "--range-max", "2") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--radius", "nan") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--margin", "1") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--margin", "-1", "--except", "a") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--margin", "inf", "--except", "a") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--strategy", "random") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--sample", "1", "--seed", "1") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--sample", "1", "--strategy", "best") == 64)
         #expect(exitCode("logq", "items", "a", "--unit", "expected") == 64)
         #expect(exitCode("logq", "items", "a", "--batch", "5") == 64)
         #expect(exitCode("load", "items", "--dim", "5") == 64)

@@ -61,6 +61,16 @@ import Testing
             #expect(hits.allSatisfy { $0.logQ?.isFinite == true })
             #expect(try await client.topK("items", 5, nearest: .vector([2, 1]), except: ["a"]).map(\.id) == [odd])
             #expect(try await client.topK("items", 5, nearest: .like("a")).map(\.id) == [odd])
+            let negatives = try await client.topK(
+                "items",
+                5,
+                nearest: .vector([2, 1]),
+                except: ["a"],
+                margin: 1.5,
+                sample: .random(3, seed: 1),
+                with: .rank
+            )
+            #expect(negatives.map(\.id) == [odd] && negatives.map(\.rank) == [1])
             let window = try await client.topK("items", 5, nearest: .vector([2, 1]), ranks: 2...9)
             #expect(window.map(\.id) == [odd])
             let good = try await client.topK("items", 5, nearest: .vector([2, 1]), radius: 2.5, timeout: .seconds(60))
