@@ -182,8 +182,11 @@ final class Connection: ChannelDuplexHandler {
 
     private func endBurst() {
         submitGathered()
+        let wasAtABound = !state.mayTakeRequest
         emitAnswers()
         flush()
+        // What leaves makes room, and nothing else may come that would set off the requests that have arrived already.
+        if wasAtABound, state.mayTakeRequest { pumpsAgain = true }
         countRequests()
         if isInputClosed, isInputUsedUp { state.end(.close) }
         if let ending = state.takeClosing() { end(ending) }

@@ -23,6 +23,8 @@ struct ConnectionTests {
 
     private func withConnection(
         searchesUnderWayMax: Int = 256,
+        heldBytesMax: Int = 32 << 20,
+        notifies: Bool = true,
         _ body: (NIOAsyncTestingChannel, Services) async throws -> Void
     ) async throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "logqd-test-\(UUID().uuidString)")
@@ -32,9 +34,13 @@ struct ConnectionTests {
         let services = Services(store: store, pool: pool, configuration: ServerConfiguration())
         let channel = NIOAsyncTestingChannel()
         try await channel.testingEventLoop.executeInContext {
-            let bounds = ConnectionState<Connection.Answer>.Bounds(searchesUnderWayMax: searchesUnderWayMax)
+            let bounds = ConnectionState<Connection.Answer>.Bounds(
+                searchesUnderWayMax: searchesUnderWayMax,
+                heldBytesMax: heldBytesMax
+            )
             let connection = Connection(services: services, bounds: bounds)
-            try channel.pipeline.syncOperations.addHandlers([Notifier(), connection])
+            if notifies { try channel.pipeline.syncOperations.addHandler(Notifier()) }
+            try channel.pipeline.syncOperations.addHandler(connection)
         }
         try await channel.connect(to: SocketAddress(unixDomainSocketPath: "/test")).get()
         try await body(channel, services)
@@ -76,6 +82,17 @@ struct ConnectionTests {
             #expect(lines.prefix(2) == ["OK 0", "OK 300"])
             #expect(lines.suffix(3) == ["OK 0", "OK 1", "i0 [1]"])
             #expect(Set(lines[2..<302]).count == 300)
+        }
+    }
+
+    /// An answer that leaves makes room for the requests behind it, also if nothing else ever happens.
+    @Test func whatABoundHeldBackGoesOnWhenThereIsRoom() async throws {
+        try await withConnection(heldBytesMax: 1, notifies: false) { channel, _ in
+            #expect(try await ask(channel, "CREATE c dim=1\n", lineCount: 1) == ["OK 0"])
+            #expect(try await ask(channel, "PUT c a [1]\n", lineCount: 1) == ["OK 0"])
+            let burst = "TOPK c 1 [1]\nTOPK c 1 [3]\nPUT c a [2]\nGET c a\nPING\n"
+            let lines = try await ask(channel, burst, lineCount: 8)
+            #expect(lines == ["OK 1", "a 1", "OK 1", "a 3", "OK 0", "OK 1", "a [2]", "OK 0"])
         }
     }
 
