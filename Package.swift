@@ -83,7 +83,12 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "LMDBTests", dependencies: ["TestSupport", "LMDB"]),
         .testTarget(name: "PackedStringsTests", dependencies: ["PackedStrings"]),
-        .testTarget(name: "SamplingFrequencyTests", dependencies: ["TestSupport", "SamplingFrequency"]),
+        .testTarget(
+            name: "SamplingFrequencyTests",
+            dependencies: ["TestSupport", "SamplingFrequency"],
+            exclude: ["TensorFlow/golden-numbers.py"],
+            resources: [.copy("TensorFlow/golden-numbers.json")]
+        ),
         .testTarget(name: "VectorIndexTests", dependencies: ["TestSupport", "VectorIndex", "CVectorKernels"]),
         .testTarget(
             name: "ItemStoreTests",

@@ -42,10 +42,10 @@ package func distortedCount(_ count: Double, power: Double) -> Double {
 /// q when a draw is by frequency, where it would be `q`, with the weight `byFrequency` (B), and uniform among
 /// `itemCount` items with the weight `uniform` (B′).
 package func mixedProbability(q: Double, byFrequency: Double, uniform: Double, itemCount: Int) -> Double {
-    // Shares first: weights may be so large that their products are not finite.
     let largest = max(byFrequency, uniform)
     precondition(largest > 0 && largest.isFinite, "got weights \(byFrequency) and \(uniform)")
-    let (weight, rest) = (byFrequency / largest, uniform / largest)
+    // The sum of huge weights would not be finite; by a power of two, for that is exact.
+    let (weight, rest) = (byFrequency / largest.binade, uniform / largest.binade)
     return (weight * q + rest * uniformProbability(itemCount: itemCount)) / (weight + rest)
 }
 
