@@ -1,4 +1,7 @@
-/// The collections by name. Any thread looks one up; the writer thread adds and removes, after the commit that says so.
+/// The collections by name and by number. Any thread looks one up; the writer thread changes the catalogue, after the
+/// commit that says so.
+///
+/// A collection does not know its name: `SWAP` moves names, and everything that is stored goes by the number.
 final class Catalogue: @unchecked Sendable {
     private let lock = ReadWriteLock()
     private var byName: [String: Collection] = [:]
@@ -25,17 +28,30 @@ final class Catalogue: @unchecked Sendable {
         lock.withReadLock { byNumber.values.sorted { $0.number < $1.number } }
     }
 
-    func add(_ collection: Collection) {
+    /// All collections, by name.
+    var allNamed: [(name: String, collection: Collection)] {
+        lock.withReadLock { byName.sorted { $0.key < $1.key }.map { (name: $0.key, collection: $0.value) } }
+    }
+
+    func add(_ collection: Collection, named name: String) {
         lock.withWriteLock {
-            byName[collection.name] = collection
+            byName[name] = collection
             byNumber[collection.number] = collection
         }
     }
 
-    func remove(_ collection: Collection) {
+    func remove(_ name: String) {
         lock.withWriteLock {
-            byName[collection.name] = nil
-            byNumber[collection.number] = nil
+            if let collection = byName.removeValue(forKey: name) { byNumber[collection.number] = nil }
+        }
+    }
+
+    /// Two collections exchange their names, for every reader at the same moment.
+    func swap(_ first: String, _ second: String) {
+        lock.withWriteLock {
+            let collection = byName[first]
+            byName[first] = byName[second]
+            byName[second] = collection
         }
     }
 }

@@ -1,7 +1,7 @@
 package import SamplingFrequency
 import Synchronization
 
-/// A named set of items with one dimension and one metric, wholly in memory.
+/// A set of items with one dimension and one metric, wholly in memory. What it is called, the `Catalogue` knows.
 ///
 /// Data structures first. An *id* leads through the id table to its *row*, a dense number. A row's vector, id,
 /// statistics and features stand in a *chunk* of 1,024 rows under one read-write lock. The chunk directory leads from
@@ -11,7 +11,6 @@ import Synchronization
 /// changes (`Collection+Applying.swift`); it is the only one that changes anything, so it reads without locks and takes
 /// them only where a reader could look. Lock order: id shard, chunk; never two chunks at once.
 package final class Collection: @unchecked Sendable {
-    package let name: String
     /// The number under which the collection is stored; never used again.
     package let number: UInt32
     package let configuration: CollectionConfiguration
@@ -57,8 +56,7 @@ package final class Collection: @unchecked Sendable {
         var writerChunks: UInt32 = 0
     }
 
-    init(name: String, number: UInt32, configuration: CollectionConfiguration) {
-        self.name = name
+    init(number: UInt32, configuration: CollectionConfiguration) {
         self.number = number
         self.configuration = configuration
         estimator = GapEstimator(alpha: configuration.alpha)

@@ -99,8 +99,8 @@ package final class ItemStore: Sendable {
     }
 
     /// All collections, by name.
-    package func collections() -> [Collection] {
-        catalogue.all.sorted { $0.name < $1.name }
+    package func collections() -> [(name: String, collection: Collection)] {
+        catalogue.allNamed
     }
 
     // MARK: - Writes

@@ -59,16 +59,14 @@ struct Recovery {
         state.lastGroup = state.checkpointedGroup
         state.nextCollectionNumber =
             try tables.integer(UInt32.self, for: MetaKey(.nextCollection), transaction) ?? 1
-        var collections: [Collection] = []
+        var collections: [(String, Collection)] = []
         try transaction.forEach(in: tables.meta, from: MetaKey(.collection)) { key, value in
             let record = try CatalogueRecord(value, key: key)
-            collections.append(
-                Collection(name: record.name, number: key.number, configuration: record.configuration)
-            )
+            collections.append((record.name, Collection(number: key.number, configuration: record.configuration)))
             return true
         }
-        for collection in collections {
-            state.catalogue.add(collection)
+        for (name, collection) in collections {
+            state.catalogue.add(collection, named: name)
             loading[collection.number] = LoadingCollection(collection)
         }
     }

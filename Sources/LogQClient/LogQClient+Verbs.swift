@@ -38,6 +38,11 @@ extension LogQClient {
         try await send(.drop(collection))
     }
 
+    /// Two collections exchange their names, for everybody at the same moment. See ``LogQRequest/swap(_:_:)``.
+    public func swap(_ first: String, _ second: String) async throws(LogQError) {
+        try await send(.swap(first, second))
+    }
+
     /// All collections, by name.
     public func collections() async throws(LogQError) -> [CollectionDescription] {
         try await send(.collections())

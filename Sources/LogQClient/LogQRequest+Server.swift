@@ -33,6 +33,16 @@ extension LogQRequest where Reply == Void {
         LogQRequest(RequestLine("DROP", collection, isWrite: true))
     }
 
+    /// `SWAP`: two collections exchange their names. Whatever was loaded into `next` is `live` from here on, and what was
+    /// live can come back by another swap. They may differ in dimension and metric.
+    public static func swap(_ first: String, _ second: String) -> LogQRequest {
+        LogQRequest(
+            RequestLine("SWAP", first, isWrite: true) { (writer) throws(WireError) in
+                try writer.name(second, of: "collection")
+            }
+        )
+    }
+
     /// `QUIT`: the daemon answers and closes the connection. ``LogQClient/quit()`` is what you want.
     static func quit() -> LogQRequest {
         LogQRequest(RequestLine("QUIT"))

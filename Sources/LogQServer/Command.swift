@@ -32,7 +32,7 @@ final class Command: Sendable {
         /// Runs in the query pool.
         case search(@Sendable (Request, Services) throws(WireError) -> Search)
         /// Goes to the store's writer, together with its neighbours.
-        case write(@Sendable (Request) -> Write)
+        case write(@Sendable (Request) throws(WireError) -> Write)
     }
 }
 

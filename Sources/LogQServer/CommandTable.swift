@@ -86,6 +86,12 @@ enum CommandTable {
             .write { .drop(name: $0.collection) }
         ),
         Command(
+            VerbSyntax("SWAP", [.firstCollection, .secondCollection]),
+            "two collections exchange their names, for everybody at the same moment",
+            example: "SWAP songs songs-next",
+            .write(Commands.swap)
+        ),
+        Command(
             VerbSyntax("COLLECTIONS"),
             "list the collections",
             example: "COLLECTIONS",

@@ -13,7 +13,7 @@ import Musl
 import Darwin
 #endif
 
-/// What the daemon says of itself: HELLO, HELP, INFO, COLLECTIONS; and CREATE.
+/// What the daemon says of itself: HELLO, HELP, INFO, COLLECTIONS; and CREATE and SWAP.
 extension Commands {
     static func create(_ request: Request) -> Write {
         .create(
@@ -24,6 +24,13 @@ extension Commands {
                 alpha: request.number(.alpha) ?? 0.01
             )
         )
+    }
+
+    static func swap(_ request: Request) throws(WireError) -> Write {
+        guard request.collection != request.secondCollection else {
+            throw WireError(.badRequest, "got '\(request.collection)' twice, expected two collections")
+        }
+        return .swap(request.collection, request.secondCollection)
     }
 
     static func hello(
@@ -61,12 +68,13 @@ extension Commands {
     }
 
     static func collections(_ request: Request, _ services: Services) throws(WireError) -> Reply {
-        let all = services.store.collections()
+        let named = services.store.collections()
+        let all = named.map(\.collection)
         return .rows(
             RowBlock(
                 count: all.count,
                 [
-                    Column(.texts(all.map(\.name))),
+                    Column(.texts(named.map(\.name))),
                     Column(.integers(all.map { Int64($0.configuration.dimension) }), label: "dim"),
                     Column(.texts(all.map(\.configuration.metric.rawValue)), label: "metric"),
                     Column(.numbers(all.map(\.configuration.alpha)), label: "alpha"),
@@ -170,10 +178,10 @@ extension Commands {
             ("ids", "\(statistics.idCount)"),
         ]
         return rows
-            + services.store.collections().map { collection in
+            + services.store.collections().map { name, collection in
                 let bytes = collection.memoryByteCount
                 let ids = collection.idCount
-                return ("collection:\(collection.name)", "items=\(collection.itemCount) ids=\(ids) bytes=\(bytes)")
+                return ("collection:\(name)", "items=\(collection.itemCount) ids=\(ids) bytes=\(bytes)")
             }
     }
 

@@ -118,7 +118,7 @@ extension Connection {
             case .search(let handler):
                 begin(try handler(request, services), lineByteCount, takenAt: start ?? .now)
             case .write(let handler):
-                gather(handler(request), lineByteCount)
+                gather(try handler(request), lineByteCount)
             }
         } catch {
             errorCount += 1

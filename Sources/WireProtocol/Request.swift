@@ -8,6 +8,8 @@ package struct Request: Sendable {
     /// The verb's place in the table that the parser was made with.
     package var verb: Int
     package var collection = ""
+    /// The second of two collections.
+    package var secondCollection = ""
     /// The id of `Argument.id`, or those of the tail.
     package var ids = PackedStrings()
     /// Nil for `-`.

@@ -75,8 +75,10 @@ private struct Parse {
                 throw missingWords()
             }
             switch argument {
-            case .collection:
+            case .collection, .firstCollection:
                 request.collection = try collectionName(word)
+            case .secondCollection:
+                request.secondCollection = try collectionName(word)
             case .id:
                 try IDText.decode(word, into: &request.ids)
             case .step:

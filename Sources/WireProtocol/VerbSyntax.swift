@@ -23,6 +23,9 @@ package final class VerbSyntax: Sendable {
     /// A word that stands at its place.
     package enum Argument: Sendable {
         case collection
+        /// The first and the second of two collections.
+        case firstCollection
+        case secondCollection
         case id
         /// A step, or `-`.
         case step
@@ -36,6 +39,8 @@ package final class VerbSyntax: Sendable {
         var usage: String {
             switch self {
             case .collection: "c"
+            case .firstCollection: "a"
+            case .secondCollection: "b"
             case .id: "id"
             case .step: "step"
             case .k: "k"

@@ -99,6 +99,26 @@ struct DropCommand: ClientCommand {
     }
 }
 
+struct SwapCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "swap",
+        abstract: "Let two collections exchange their names, at once.",
+        discussion: """
+            A new model's embeddings, loaded aside, go live; the old ones stay under the other name, and the same \
+            command brings them back: logq swap items items-next
+            """
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var first: String
+    @Argument var second: String
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.swap(first, second)
+        return .done
+    }
+}
+
 struct CollectionsCommand: ClientCommand {
     static let configuration = CommandConfiguration(commandName: "collections", abstract: "List the collections.")
     @OptionGroup(title: "Connection and output") var global: GlobalOptions

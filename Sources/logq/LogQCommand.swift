@@ -36,7 +36,7 @@ struct LogQCommand: AsyncParsableCommand {
             CommandGroup(name: "Search", subcommands: [TopKCommand.self, ScoreCommand.self]),
             CommandGroup(
                 name: "Collections",
-                subcommands: [CreateCommand.self, DropCommand.self, CollectionsCommand.self]
+                subcommands: [CreateCommand.self, DropCommand.self, SwapCommand.self, CollectionsCommand.self]
             ),
             CommandGroup(
                 name: "Server",

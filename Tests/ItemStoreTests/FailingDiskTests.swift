@@ -47,6 +47,39 @@ import Testing
         #expect(store.collection(named: "c")?.idCount == 3)
     }
 
+    /// Both catalogue records or none, in memory as on disk; and what waits before the swap does not slip through.
+    @Test func aSwapThatIsNotDurableHasNotHappened() throws {
+        let fixture = try StoreFixture()
+        try fixture.apply([
+            .create(name: "c", Self.configuration), .create(name: "next", CollectionConfiguration(dimension: 2)),
+            Self.put("c", 1),
+        ])
+        func dimensions() -> [Int?] {
+            ["c", "next"].map { fixture.store.collection(named: $0)?.configuration.dimension }
+        }
+        let disk = try FullDisk(fixture.directory.path + "/data.mdb")
+        disk.fill()
+        let outcomes = try fixture.apply([Self.put("c", 2), .swap("c", "next"), Self.put("c", 3)])
+        #expect(outcomes.map(Self.code) == [.full, .full, .full])
+        #expect(dimensions() == [1, 2])
+        disk.restore()
+        // As after a kill: no checkpoint, nothing tidied up.
+        try fixture.restart(checkpointing: false)
+        #expect(dimensions() == [1, 2])
+        #expect(fixture.store.collection(named: "c")?.idCount == 1)
+
+        let full = try FullDisk(fixture.directory.path + "/data.mdb")
+        #expect(try fixture.apply([.swap("c", "next")]) == [.done])
+        // Nothing after its answer is needed for it to last.
+        full.fill()
+        #expect(try fixture.apply([.swap("c", "next")]).map(Self.code) == [.full])
+        #expect(dimensions() == [2, 1])
+        full.restore()
+        try fixture.restart(checkpointing: false)
+        #expect(dimensions() == [2, 1])
+        #expect(fixture.store.collection(named: "next")?.idCount == 1)
+    }
+
     /// After a failure that storage can't be trusted beyond, nothing is written, by the checkpoint neither.
     @Test func afterAFailureTheCheckpointWritesNothing() throws {
         var limits = StoreLimits()
@@ -87,7 +120,7 @@ import Testing
 
 /// The file of an environment, full or not: its data pages, that is. LMDB has opened it once more, with `O_DSYNC`, for
 /// the page that ends a commit; a failure there is one that it does not recover from.
-private final class FullDisk: @unchecked Sendable {
+final class FullDisk: @unchecked Sendable {
     private let saved: [(descriptor: Int32, copy: Int32)]
 
     init(_ path: String) throws {

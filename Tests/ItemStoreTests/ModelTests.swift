@@ -89,7 +89,8 @@ private struct ModelRun {
         case 0..<3: return .create(name: name, defaultConfiguration(name))
         case 3:
             return Int.random(in: 0..<8, using: &random) == 0 ? .drop(name: name) : .create(name: name, configuration)
-        case 4..<45:
+        case 4: return .swap(name, Self.names.randomElement(using: &random)!)
+        case 5..<45:
             let isWrong = Int.random(in: 0..<30, using: &random) == 0
             let vector = (0..<configuration.dimension + (isWrong ? 1 : 0)).map { _ in
                 Float.random(in: -1...1, using: &random)

@@ -53,6 +53,10 @@ struct StoreModel {
             return .done
         case .drop(let name):
             return collections.removeValue(forKey: name) == nil ? .failed(.noCollection) : .done
+        case .swap(let first, let second):
+            guard let old = collections[first], let new = collections[second] else { return .failed(.noCollection) }
+            (collections[first], collections[second]) = (new, old)
+            return .done
         case .put(let name, _, _, _), .delete(let name, _), .setFeatures(let name, _, _),
             .observe(let name, _, _, _), .setFrequencies(let name, _, _, _, _):
             guard var collection = collections[name] else { return .failed(.noCollection) }
@@ -63,7 +67,7 @@ struct StoreModel {
 
     private static func apply(_ write: Write, to collection: inout ModelCollection) -> Expected {
         switch write {
-        case .create, .drop: preconditionFailure()
+        case .create, .drop, .swap: preconditionFailure()
         case .put(_, let id, let vector, let features):
             if vector.count != collection.configuration.dimension { return .failed(.dimension) }
             if collection.configuration.metric == .cosine, vector.allSatisfy({ $0 == 0 }) { return .failed(.badVector) }

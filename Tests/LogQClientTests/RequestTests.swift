@@ -35,6 +35,8 @@ import WireProtocol
                 == "CREATE songs dim=64 metric=l2 alpha=0.05\n"
         )
         #expect(try line(.drop("songs")) == "DROP songs\n")
+        #expect(try line(.swap("songs", "songs-next")) == "SWAP songs songs-next\n")
+        #expect(throws: LogQError.self) { try line(.swap("songs", "songs next")) }
         #expect(try line(.collections()) == "COLLECTIONS\n")
     }
 

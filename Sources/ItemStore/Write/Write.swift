@@ -5,6 +5,8 @@ package import PackedStrings
 package enum Write: Sendable {
     case create(name: String, CollectionConfiguration)
     case drop(name: String)
+    /// Two collections exchange their names.
+    case swap(String, String)
     /// Upserts an embedding. Without `features` the features of the item stay.
     case put(collection: String, id: [UInt8], vector: [Float], features: [UInt8]?)
     /// Embedding, features and statistics of each id go.
@@ -16,10 +18,10 @@ package enum Write: Sendable {
     /// A trainer's own estimates: the ids were last seen at `step`. NaN leaves a field as it is.
     case setFrequencies(collection: String, step: Int64?, ids: PackedStrings, gaps: [Double], counts: [Double])
 
-    /// `create` and `drop` have commits of their own.
+    /// `create`, `drop` and `swap` have commits of their own.
     var isJournalled: Bool {
         switch self {
-        case .create, .drop: false
+        case .create, .drop, .swap: false
         case .put, .delete, .setFeatures, .observe, .setFrequencies: true
         }
     }
@@ -28,7 +30,7 @@ package enum Write: Sendable {
     var byteCount: Int {
         let overhead = 96
         switch self {
-        case .create, .drop: return overhead
+        case .create, .drop, .swap: return overhead
         case .put(_, let id, let vector, let features):
             return overhead + id.count + vector.count * 4 + (features?.count ?? 0)
         case .delete(_, let ids): return overhead + ids.byteCount + ids.count * 4

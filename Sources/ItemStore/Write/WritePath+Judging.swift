@@ -27,6 +27,8 @@ extension WritePath {
             try create(name, configuration)
         case .drop(let name):
             try drop(name)
+        case .swap(let first, let second):
+            try swap(first, second)
         case .put(let name, let id, let vector, let features):
             try judgePut(try collection(name), id, vector, features)
         case .delete(let name, let ids):

@@ -259,7 +259,7 @@ final class WritePath: @unchecked Sendable {
             throw noteFailure(StoreError(error))
         }
         nextCollectionNumber += 1
-        catalogue.add(Collection(name: name, number: number, configuration: configuration))
+        catalogue.add(Collection(number: number, configuration: configuration), named: name)
     }
 
     /// Drops a collection in a commit of its own; its records are erased in slices later.
@@ -274,8 +274,27 @@ final class WritePath: @unchecked Sendable {
         } catch {
             throw noteFailure(StoreError(error))
         }
-        catalogue.remove(collection)
+        catalogue.remove(name)
         checkpoint.noteDropped(collection.number)
+    }
+
+    /// Two collections exchange their names in a commit of its own. Their numbers, and so all their records, stay.
+    func swap(_ first: String, _ second: String) throws(StoreError) {
+        settle()
+        try checkWritable()
+        guard let firstCollection = catalogue[first] else { throw .noCollection(first) }
+        guard let secondCollection = catalogue[second] else { throw .noCollection(second) }
+        do {
+            try environment.write { transaction in
+                for (collection, name) in [(firstCollection, second), (secondCollection, first)] {
+                    let record = CatalogueRecord(name: name, configuration: collection.configuration)
+                    try record.write(number: collection.number, in: tables.meta, transaction)
+                }
+            }
+        } catch {
+            throw noteFailure(StoreError(error))
+        }
+        catalogue.swap(first, second)
     }
 }
 

@@ -25,6 +25,10 @@ import Testing
             let collections = try await client.collections()
             #expect(collections.map(\.name) == ["items"])
             #expect(collections[0].dimension == 3 && collections[0].metric == .l2 && collections[0].alpha == 0.25)
+            try await client.create("next", dimension: 2)
+            try await client.swap("items", "next")
+            #expect(try await client.collections().map(\.dimension) == [2, 3])
+            try await client.drop("next")
             try await client.drop("items")
             #expect(try await client.collections().isEmpty)
         }

@@ -73,6 +73,10 @@ import Testing
                             + #""last":1,"state":"once"}]"#
                     )
             )
+            #expect(try logq("create", "next", "--dim", "1") == .output("OK"))
+            #expect(try logq("swap", "items", "next") == .output("OK"))
+            #expect(try logq("get", "next", "b c") == .output("id   vector\nb c  [0,-1]"))
+            #expect(try logq("swap", "items", "next") == .output("OK"))
             #expect(try logq("del", "items", "a", "no") == .output("id  deleted\na   yes\nno  -"))
             #expect(try logq("collections").output.hasPrefix("collection  dimension  metric  alpha  items  ids\n"))
             #expect(try logq("ping").output.hasPrefix("OK "))
