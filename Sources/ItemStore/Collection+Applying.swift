@@ -42,7 +42,7 @@ extension Collection {
             IdentifierSlot.set(chunk.pointee.identifiers + index, id)
             chunk.pointee.flags[index] = .isUsed
         }
-        chunk.pointee.touched[index] = TouchStamp.none
+        chunk.pointee.touched[index] = FreeStamp.none
         identifiers.insert(row, hash)
         return row
     }
@@ -55,7 +55,7 @@ extension Collection {
 
     /// Takes a deletion back that did not become durable.
     func cancelFree(of row: UInt32) {
-        chunk(of: row).pointee.touched[Self.index(of: row)] = TouchStamp.none
+        chunk(of: row).pointee.touched[Self.index(of: row)] = FreeStamp.none
     }
 
     /// Removes the id of a row and everything it has.
@@ -83,26 +83,16 @@ extension Collection {
                 $0.idCount += 1
                 $0.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
             }
-        case .free(let row, let countRemoved):
-            applyFree(row, countRemoved)
+        case .free(let row):
+            applyFree(row)
         case .embedding(let row, let vector):
             applyEmbedding(row, vector)
         case .features(let row, let json):
             applyFeatures(row, json)
-        case .observe(let step, let countAdded, let rows):
-            updateSummary { $0.totals.advance(to: step, countAdded: countAdded) }
-            writer.dirty.totals = true
-            forEachRow(in: rows) { row in
-                updateStatistics(row) { estimator.observe(&$0, at: step) }
-            }
-        case .frequencies(let step, let countAdded, let entries):
-            updateSummary { $0.totals.advance(to: step, countAdded: countAdded) }
-            writer.dirty.totals = true
-            forEachFrequencyEntry(in: entries) { entry in
-                updateStatistics(entry.row) {
-                    estimator.set(&$0, at: step, gap: entry.gap, count: entry.count)
-                }
-            }
+        case .observe(let hit, let position, let entries):
+            applyObservation(hit, position, entries)
+        case .frequencies(let hit, let entries):
+            applyFrequencies(hit, entries)
         case .sequence(let number, let name):
             noteSequence(number, name)
         }
@@ -114,13 +104,18 @@ extension Collection {
         writer.dirty.writerChunks |= 1 << UInt32(chunk)
     }
 
-    private func applyFree(_ row: UInt32, _ countRemoved: Double) {
+    private func applyFree(_ row: UInt32) {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         let hadVector = chunk.pointee.flags[index].contains(.hasVector)
         let featureByteCount = chunk.pointee.features[index]?.bytes.count ?? 0
         let idByteCount = IdentifierSlot.length(chunk.pointee.identifiers + index)
-        removeFromTable(row)
+        let statistics = chunk.pointee.statistics[index]
+        drawLock.withWriteLock {
+            if hadVector { draws.remove(row, count: statistics.count(in: totals.scale.epoch)) }
+            removeFromTable(row)
+        }
+        writer.countSum.subtract(statistics)
         // Only a durable deletion counts: the generation that replay arrives at must be this one.
         chunk.pointee.lock.withWriteLock { chunk.pointee.generations[index] &+= 1 }
         writer.freeRows.append(row)
@@ -132,21 +127,29 @@ extension Collection {
             $0.itemCount -= hadVector ? 1 : 0
             $0.featureByteCount -= featureByteCount
             $0.longIdByteCount -= IdentifierSlot.outlinedByteCount(idByteCount)
-            $0.totals.advance(to: nil, countAdded: -countRemoved)
+            $0.totals.count = countTotal(in: $0.totals.scale)
         }
-        writer.dirty.totals = true
     }
 
     private func applyEmbedding(_ row: UInt32, _ vector: UnsafeRawBufferPointer) {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         let isNew = !chunk.pointee.flags[index].contains(.hasVector)
-        chunk.pointee.lock.withWriteLock {
-            chunk.pointee.setVector(index, vector)
-            chunk.pointee.setCodes(index)
+        let setVector = {
+            chunk.pointee.lock.withWriteLock {
+                chunk.pointee.setVector(index, vector)
+                chunk.pointee.setCodes(index)
+            }
         }
         markRow(row)
-        if isNew { updateSummary { $0.itemCount += 1 } }
+        guard isNew else { return setVector() }
+        let count = chunk.pointee.statistics[index].count(in: totals.scale.epoch)
+        drawLock.withWriteLock {
+            setVector()
+            draws.insert(row, count: count)
+            // Under the lock: who draws takes the number of items from here.
+            updateSummary { $0.itemCount += 1 }
+        }
     }
 
     private func applyFeatures(_ row: UInt32, _ json: UnsafeRawBufferPointer) {
@@ -156,13 +159,6 @@ extension Collection {
         chunk.pointee.lock.withWriteLock { chunk.pointee.setFeatures(index, json) }
         markFeatures(row)
         updateSummary { $0.featureByteCount += json.count - oldByteCount }
-    }
-
-    @inline(__always)
-    private func updateStatistics(_ row: UInt32, _ body: (inout FrequencyRecord) -> Void) {
-        let chunk = chunk(of: row)
-        chunk.pointee.lock.withWriteLock { body(&chunk.pointee.statistics[Self.index(of: row)]) }
-        markStatistics(row)
     }
 
     func markRow(_ row: UInt32) {
@@ -178,47 +174,6 @@ extension Collection {
         chunk(of: row).pointee.dirty.pointee.markFrequency(row: Self.index(of: row))
     }
 
-    @inline(__always)
-    func forEachRow(in rows: UnsafeRawBufferPointer, _ body: (UInt32) -> Void) {
-        for offset in stride(from: 0, to: rows.count, by: MemoryLayout<UInt32>.size) {
-            body(UInt32(littleEndian: rows.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-        }
-    }
-
-    func forEachFrequencyEntry(in entries: UnsafeRawBufferPointer, _ body: (FrequencyEntry) -> Void) {
-        for offset in stride(from: 0, to: entries.count, by: Operation.frequencyEntryByteCount) {
-            body(FrequencyEntry(entries, at: offset))
-        }
-    }
-}
-
-/// One entry of a `frequencies` operation.
-struct FrequencyEntry {
-    let row: UInt32
-    /// Nil: unchanged.
-    let gap: Double?
-    let count: Double?
-
-    init(_ entries: UnsafeRawBufferPointer, at offset: Int) {
-        row = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-        let gap = Double(
-            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 4, as: UInt64.self))
-        )
-        let count = Double(
-            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 12, as: UInt64.self))
-        )
-        self.gap = gap.isNaN ? nil : gap
-        self.count = count.isNaN ? nil : count
-    }
-}
-
-extension FrequencyTotals {
-    /// Takes note of `step`, if there is one, and adds to the count.
-    mutating func advance(to step: Int64?, countAdded: Double) {
-        if let step { note(step: step) }
-        // Fractional counts that a trainer streams in may leave a rounding error behind when the last of them goes.
-        count = max(0, count + countAdded)
-    }
 }
 
 extension ItemChunk {

@@ -38,7 +38,7 @@ extension Collection {
         column.values.reserveCapacity(range.count * configuration.dimension)
         column.isPresent.reserveCapacity(range.count)
         forEachID(of: ids, range) { id in
-            let isPresent = withRow(of: id) { chunk, index -> Bool in
+            let isPresent = withRow(of: id) { chunk, index, _ -> Bool in
                 guard let vector = vector(chunk, index) else { return false }
                 column.values.append(contentsOf: vector)
                 return true
@@ -50,13 +50,13 @@ extension Collection {
 
     /// The embedding of one id.
     package func vector(of id: UnsafeRawBufferPointer) -> [Float]? {
-        withRow(of: id) { chunk, index in vector(chunk, index).map(Array.init) } ?? nil
+        withRow(of: id) { chunk, index, _ in vector(chunk, index).map(Array.init) } ?? nil
     }
 
     package func features(of ids: PackedStrings, _ range: Range<Int>) -> FeatureColumn {
         var column = FeatureColumn()
         forEachID(of: ids, range) { id in
-            let isPresent: Void? = withRow(of: id) { chunk, index in column.append(chunk.features[index]) }
+            let isPresent: Void? = withRow(of: id) { chunk, index, _ in column.append(chunk.features[index]) }
             if isPresent == nil { column.append(FeatureText?.none) }
         }
         return column
@@ -67,7 +67,7 @@ extension Collection {
         var estimates: [FrequencyEstimate] = []
         estimates.reserveCapacity(range.count)
         forEachID(of: ids, range) { id in
-            let record = withRow(of: id) { chunk, index in chunk.statistics[index] }
+            let record = withRow(of: id) { chunk, index, _ in chunk.statistics[index] }
             estimates.append(estimate(record ?? .unseen, totals: summary.totals, liveItems: summary.itemCount))
         }
         return estimates
@@ -79,7 +79,7 @@ extension Collection {
         var scores: [Double?] = []
         scores.reserveCapacity(range.count)
         forEachID(of: ids, range) { id in
-            let score = withRow(of: id) { chunk, index in
+            let score = withRow(of: id) { chunk, index, _ in
                 vector(chunk, index).map { query.score($0.baseAddress!) }
             }
             scores.append(score ?? nil)
@@ -117,21 +117,21 @@ extension Collection {
     // MARK: - Finding rows
 
     @inline(__always)
-    private func forEachID(of ids: PackedStrings, _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Void) {
+    func forEachID(of ids: PackedStrings, _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Void) {
         ids.withAllBytes { bytes in
             for index in range { body(UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])) }
         }
     }
 
-    /// Calls `body` with the chunk, locked for reading, and the place in it of the id's row. Nil if the id has none.
+    /// Calls `body` with the chunk, locked for reading, the place in it of the id's row, and the row. Nil if the id has none.
     @inline(__always)
-    private func withRow<R>(of id: UnsafeRawBufferPointer, _ body: (ItemChunk, Int) -> R) -> R? {
+    func withRow<R>(of id: UnsafeRawBufferPointer, _ body: (ItemChunk, Int, UInt32) -> R) -> R? {
         identifiers.firstMatch(IdentifierTable.Hash(id)) { row in
             let chunk = chunk(of: row)
             let index = Self.index(of: row)
             return chunk.pointee.lock.withReadLock {
                 guard IdentifierSlot.equals(chunk.pointee.identifiers + index, id) else { return nil }
-                return body(chunk.pointee, index)
+                return body(chunk.pointee, index, row)
             }
         }
     }

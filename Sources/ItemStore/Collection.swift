@@ -7,19 +7,28 @@ import Synchronization
 /// statistics and features stand in a *chunk* of 1,024 rows under one read-write lock. The chunk directory leads from
 /// row to chunk. Nothing moves when a collection grows.
 ///
+/// What `SAMPLE` draws from, the draw table and the bank of recent observations, is one for all rows, under a lock of its
+/// own.
+///
 /// Who may do what: any thread reads, under the locks (`Collection+Reading.swift`). One thread, the store's writer,
 /// changes (`Collection+Applying.swift`); it is the only one that changes anything, so it reads without locks and takes
-/// them only where a reader could look. Lock order: id shard, chunk; never two chunks at once.
+/// them only where a reader could look. Lock order: draws, id shard, chunk; never two chunks at once.
 package final class Collection: @unchecked Sendable {
     /// The number under which the collection is stored; never used again.
     package let number: UInt32
     package let configuration: CollectionConfiguration
 
     let estimator: GapEstimator
+    let decay: CountDecay
     let identifiers = IdentifierTable()
     let chunks: ChunkDirectory
     /// Rises when an id loses its row.
     let freedRowCount = Atomic<Int>(0)
+    /// Guards `draws` and `recent`. Whoever holds it finds the counts as the draw table has them.
+    let drawLock = ReadWriteLock()
+    /// All rows with an embedding.
+    var draws = DrawTable()
+    var recent: RecentBank
     private let summaryLock = ReadWriteLock()
     private var lockedSummary = Summary()
 
@@ -43,10 +52,19 @@ package final class Collection: @unchecked Sendable {
         var rowCount: UInt32 = 0
         var freeRows: [UInt32] = []
         var sequences = WriterSequences()
-        /// As `sequences` and the totals' last step, with the effects of writes that are judged but not yet durable.
+        /// The counts of all ids.
+        var countSum = ExactSum()
+        /// Ids that a cap would take next: the oldest at the end.
+        var evictionCandidates: [EvictionCandidate] = []
+        /// As `sequences`, the totals and the bank's position, with the effects of writes that are judged but not yet
+        /// durable.
         var judgedSequences = WriterSequences()
         var judgedLastStep: Int64 = -1
+        var judgedScale = CountDecay.Scale()
+        var judgedRecentPosition: UInt64 = 0
         var dirty = DirtyScalars()
+        /// Chunks of the bank that differ from the table.
+        var dirtyRecentChunks = ChunkBitmap()
     }
 
     /// Which of the collection's own records differ from the tables.
@@ -60,11 +78,14 @@ package final class Collection: @unchecked Sendable {
         self.number = number
         self.configuration = configuration
         estimator = GapEstimator(alpha: configuration.alpha)
+        decay = CountDecay(halfLife: configuration.halfLife)
+        recent = RecentBank(capacity: configuration.recentCount)
         chunks = ChunkDirectory(dimension: configuration.dimension, metric: configuration.metric)
     }
 
     deinit {
         summaryLock.destroy()
+        drawLock.destroy()
     }
 
     var summary: Summary {
@@ -85,10 +106,12 @@ package final class Collection: @unchecked Sendable {
     /// Observed hits of all ids, the C of q = count / C.
     package var totals: FrequencyTotals { summary.totals }
 
-    /// The memory of the collection in bytes: chunks (counted whole), id table, long ids and features.
+    /// The memory of the collection in bytes: chunks (counted whole), id table, long ids, features, and what draws need.
     package var memoryByteCount: Int {
         let summary = summary
+        let drawByteCount = drawLock.withReadLock { draws.byteCount + recent.byteCount }
         return chunks.byteCount + identifiers.byteCount + summary.featureByteCount + summary.longIdByteCount
+            + drawByteCount
     }
 
     /// The chunk of a row that was handed out.

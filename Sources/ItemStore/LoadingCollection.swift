@@ -16,6 +16,7 @@ final class LoadingCollection {
     /// Generations of features that come from the table and that no replayed operation has touched.
     private var featureGenerations: [UInt32: UInt32] = [:]
     private var runApplied: [UInt64] = []
+    private var recentApplied: [Int: UInt64] = [:]
     private var totalsApplied: UInt64 = 0
     private var totals = FrequencyTotals()
     /// The row whose parts are being read, and how many bytes of its vector are there.
@@ -102,7 +103,16 @@ final class LoadingCollection {
     func loadFrequency(_ value: UnsafeRawBufferPointer, key: FrequencyKey) throws(StoreError) {
         switch key.chunk {
         case FrequencyKey.totalsChunk:
-            (totalsApplied, totals) = try FrequencyRecords.readTotals(value, key: key)
+            let recentPosition: UInt64
+            (totalsApplied, totals, recentPosition) = try FrequencyRecords.readTotals(value, key: key)
+            collection.recent.restore(position: recentPosition)
+        case FrequencyKey.firstRecentChunk..<FrequencyKey.firstWriterChunk:
+            let index = Int(key.chunk - FrequencyKey.firstRecentChunk)
+            let (applied, entries) = try FrequencyRecords.readRecent(value, key: key)
+            guard collection.recent.restore(entries, at: index) else {
+                throw Checksum.corrupt(key, "frequency", "the bank of recent observations has no room for it")
+            }
+            recentApplied[index] = applied
         case FrequencyKey.firstWriterChunk..<FrequencyKey.firstWriterChunk + 32:
             for writer in try FrequencyRecords.readWriters(value, key: key) { collection.writer.sequences.note(writer) }
         case 0..<UInt32(1 << 27):
@@ -126,14 +136,13 @@ final class LoadingCollection {
                 IdentifierSlot.set(chunk.pointee.identifiers + index, id)
                 chunk.pointee.flags[index] = .isUsed
             }
-        case .free(let row, let countRemoved):
+        case .free(let row):
             replayOnRow(row, group) { chunk, index in
                 chunk.pointee.clearIdentity(index)
                 chunk.pointee.generations[index] &+= 1
             }
             replayOnFeatures(row, group) { chunk, index in chunk.pointee.setFeatures(index, nil) }
             replayOnStatistics(row, group) { $0 = .unseen }
-            replayOnTotals(group) { $0.advance(to: nil, countAdded: -countRemoved) }
         case .embedding(let row, let vector):
             guard vector.count == vectorByteCount else {
                 throw StoreError(.corrupt, "corrupt operation in table 'journal', group \(group): wrong dimension")
@@ -141,16 +150,17 @@ final class LoadingCollection {
             replayOnRow(row, group) { chunk, index in chunk.pointee.setVector(index, vector) }
         case .features(let row, let json):
             replayOnFeatures(row, group) { chunk, index in chunk.pointee.setFeatures(index, json) }
-        case .observe(let step, let countAdded, let rows):
-            replayOnTotals(group) { $0.advance(to: step, countAdded: countAdded) }
-            collection.forEachRow(in: rows) { row in
-                replayOnStatistics(row, group) { collection.estimator.observe(&$0, at: step) }
+        case .observe(let hit, let position, let entries):
+            replayOnTotals(group) { $0.note(hit) }
+            collection.forEachObservation(in: entries) { index, entry in
+                replayOnStatistics(entry.row, group) { collection.estimator.observe(&$0, hit) }
+                replayOnRecent(position + UInt64(index), entry, group)
             }
-        case .frequencies(let step, let countAdded, let entries):
-            replayOnTotals(group) { $0.advance(to: step, countAdded: countAdded) }
+        case .frequencies(let hit, let entries):
+            replayOnTotals(group) { $0.note(hit) }
             collection.forEachFrequencyEntry(in: entries) { entry in
                 replayOnStatistics(entry.row, group) {
-                    collection.estimator.set(&$0, at: step, gap: entry.gap, count: entry.count)
+                    collection.estimator.set(&$0, hit, gap: entry.gap, count: entry.count)
                 }
             }
         case .sequence(let number, let name):
@@ -193,12 +203,21 @@ final class LoadingCollection {
         collection.writer.dirty.totals = true
     }
 
+    private func replayOnRecent(_ position: UInt64, _ entry: RecentBank.Entry, _ group: UInt64) {
+        // The position only grows, which says all that `applied` could: a record that is newer is not set back.
+        collection.recent.restore(position: position + 1)
+        guard collection.recent.capacity > 0 else { return }
+        let chunk = collection.recent.chunk(of: position)
+        guard recentApplied[chunk, default: 0] < group else { return }
+        collection.recent.set(position, entry)
+        collection.writer.dirtyRecentChunks.insert(chunk)
+    }
+
     // MARK: - The end
 
-    /// Builds the id table, the list of free rows and the counts.
+    /// Builds the id table, the draw table, the list of free rows and the sums.
     func finish() throws(StoreError) {
         var summary = Collection.Summary()
-        summary.totals = totals
         for row in (0..<collection.writer.rowCount).reversed() {
             let (chunk, index) = (collection.chunk(of: row), Collection.index(of: row))
             let json = chunk.pointee.features[index]?.bytes
@@ -217,7 +236,12 @@ final class LoadingCollection {
                 collection.writer.freeRows.append(row)
                 continue
             }
-            if flags.contains(.hasVector) { chunk.pointee.setCodes(index) }
+            let statistics = chunk.pointee.statistics[index]
+            collection.writer.countSum.add(statistics)
+            if flags.contains(.hasVector) {
+                chunk.pointee.setCodes(index)
+                collection.draws.insert(row, count: statistics.count(in: totals.scale.epoch))
+            }
             let id = IdentifierSlot.bytes(chunk.pointee.identifiers + index)
             let hash = IdentifierTable.Hash(id)
             if collection.rowByWriter(of: id, hash) != nil {
@@ -230,6 +254,8 @@ final class LoadingCollection {
             summary.featureByteCount += json?.count ?? 0
             summary.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
         }
+        totals.count = collection.countTotal(in: totals.scale)
+        summary.totals = totals
         collection.updateSummary { $0 = summary }
         collection.forgetJudged()
     }

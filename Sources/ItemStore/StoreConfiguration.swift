@@ -47,10 +47,29 @@ package struct CollectionConfiguration: Sendable, Equatable {
     package let metric: Metric
     /// The weight of a new gap in the gap estimator, in (0, 1].
     package let alpha: Double
+    /// The steps after which a hit counts half, above 0; nil: it counts 1 for ever.
+    package let halfLife: Double?
+    /// How many of the last observations the bank of recent ones keeps; 0: none.
+    package let recentCount: Int
+    /// Past so many ids, those seen longest ago give way, if they have neither embedding nor features; nil: no cap.
+    package let idCountMax: Int?
 
-    package init(dimension: Int, metric: Metric = .dot, alpha: Double = 0.01) {
+    package static let recentCountDefault = 16_384
+    package static let recentCountMax = 1 << 20
+
+    package init(
+        dimension: Int,
+        metric: Metric = .dot,
+        alpha: Double = 0.01,
+        halfLife: Double? = nil,
+        recentCount: Int = recentCountDefault,
+        idCountMax: Int? = nil
+    ) {
         self.dimension = dimension
         self.metric = metric
         self.alpha = alpha
+        self.halfLife = halfLife
+        self.recentCount = recentCount
+        self.idCountMax = idCountMax
     }
 }

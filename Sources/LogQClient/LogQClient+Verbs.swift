@@ -23,14 +23,28 @@ extension LogQClient {
         try await send(.info(section))
     }
 
-    /// Makes a collection. Throws `exists` if there is one of that name. See ``LogQRequest/create(_:dimension:metric:alpha:)``.
+    /// Makes a collection. Throws `exists` if there is one of that name. See
+    /// ``LogQRequest/create(_:dimension:metric:alpha:halfLife:recentCount:idCountMax:)``.
     public func create(
         _ collection: String,
         dimension: Int,
         metric: Metric = .dot,
-        alpha: Double? = nil
+        alpha: Double? = nil,
+        halfLife: Double? = nil,
+        recentCount: Int? = nil,
+        idCountMax: Int? = nil
     ) async throws(LogQError) {
-        try await send(.create(collection, dimension: dimension, metric: metric, alpha: alpha))
+        try await send(
+            .create(
+                collection,
+                dimension: dimension,
+                metric: metric,
+                alpha: alpha,
+                halfLife: halfLife,
+                recentCount: recentCount,
+                idCountMax: idCountMax
+            )
+        )
     }
 
     /// Removes a collection with all its items.

@@ -13,17 +13,26 @@ extension LogQRequest where Reply == Void {
     ///   - collection: 1 to 64 of `A`–`Z`, `a`–`z`, `0`–`9`, `_`, `-`.
     ///   - dimension: 1 to 4,096.
     ///   - alpha: above 0, at most 1: the weight of the newest gap in the estimate of the sampling frequency. 0.01 if nil.
+    ///   - halfLife: the steps after which a hit counts half, above 0; nil: hits count 1 for ever.
+    ///   - recentCount: how many of the last observations can be drawn from, 0 to 1,048,576. 16,384 if nil.
+    ///   - idCountMax: past so many ids, those seen longest ago give way if only their statistics are known; nil: no cap.
     public static func create(
         _ collection: String,
         dimension: Int,
         metric: Metric = .dot,
-        alpha: Double? = nil
+        alpha: Double? = nil,
+        halfLife: Double? = nil,
+        recentCount: Int? = nil,
+        idCountMax: Int? = nil
     ) -> LogQRequest {
         LogQRequest(
             RequestLine("CREATE", collection, isWrite: true) { writer in
                 writer.option("dim", Int64(dimension))
                 writer.option("metric", metric.rawValue)
                 if let alpha { writer.option("alpha", alpha) }
+                if let halfLife { writer.option("half_life", halfLife) }
+                if let recentCount { writer.option("recent", Int64(recentCount)) }
+                if let idCountMax { writer.option("max_ids", Int64(idCountMax)) }
             }
         )
     }
@@ -97,7 +106,10 @@ extension LogQRequest where Reply == [CollectionDescription] {
                     metric: metric,
                     alpha: try row.number(of: "alpha"),
                     itemCount: Int(try RowReader.integer(try row.value(of: "items"))),
-                    idCount: Int(try RowReader.integer(try row.value(of: "ids")))
+                    idCount: Int(try RowReader.integer(try row.value(of: "ids"))),
+                    halfLife: try row.optionalNumber(of: "half_life"),
+                    recentCount: Int(try RowReader.integer(try row.value(of: "recent"))),
+                    idCountMax: try row.optionalInteger(of: "max_ids").map { Int($0) }
                 )
             }
         }

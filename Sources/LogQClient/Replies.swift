@@ -44,6 +44,12 @@ public struct CollectionDescription: Sendable, Hashable {
     public let itemCount: Int
     /// Ids in use: items, and ids that have only features or were only observed.
     public let idCount: Int
+    /// The steps after which a hit counts half; nil: it counts 1 for ever.
+    public let halfLife: Double?
+    /// How many of the last observations can be drawn from.
+    public let recentCount: Int
+    /// Past so many ids, those seen longest ago give way; nil: no cap.
+    public let idCountMax: Int?
 }
 
 /// The embeddings of some ids: one matrix, so that thousands cost one allocation.

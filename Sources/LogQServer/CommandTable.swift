@@ -73,6 +73,27 @@ enum CommandTable {
                         "x",
                         help: "weight of a new gap in the estimate of p, above 0 and at most 1, default 0.01"
                     ),
+                    OptionSyntax(
+                        .halfLife,
+                        .number(expected: "a finite number above 0") { $0 > 0 },
+                        "steps",
+                        help: "after so many steps a hit counts half for q; without it hits count 1 for ever"
+                    ),
+                    OptionSyntax(
+                        .recent,
+                        .integer(0...UInt64(CollectionConfiguration.recentCountMax)),
+                        "n",
+                        help: "observations that SAMPLE by=recent draws from, 0 to "
+                            + "\(CollectionConfiguration.recentCountMax), "
+                            + "default \(CollectionConfiguration.recentCountDefault)"
+                    ),
+                    OptionSyntax(
+                        .maxIDs,
+                        .integer(1...UInt64(UInt32.max)),
+                        "n",
+                        help:
+                            "past so many ids, those seen longest ago give way, if nothing but a count is known of them"
+                    ),
                 ]
             ),
             "make an empty collection",

@@ -21,7 +21,10 @@ extension Commands {
             CollectionConfiguration(
                 dimension: Int(request.integer(.dim) ?? 1),
                 metric: request.choice(.metric).map { CommandTable.metrics[$0] } ?? .dot,
-                alpha: request.number(.alpha) ?? 0.01
+                alpha: request.number(.alpha) ?? 0.01,
+                halfLife: request.number(.halfLife),
+                recentCount: request.integer(.recent).map { Int($0) } ?? CollectionConfiguration.recentCountDefault,
+                idCountMax: request.integer(.maxIDs).map { Int($0) }
             )
         )
     }
@@ -80,9 +83,16 @@ extension Commands {
                     Column(.numbers(all.map(\.configuration.alpha)), label: "alpha"),
                     Column(.integers(all.map { Int64($0.itemCount) }), label: "items"),
                     Column(.integers(all.map { Int64($0.idCount) }), label: "ids"),
+                    Column(.texts(all.map { orDash($0.configuration.halfLife, NumberText.text) }), label: "half_life"),
+                    Column(.integers(all.map { Int64($0.configuration.recentCount) }), label: "recent"),
+                    Column(.texts(all.map { orDash($0.configuration.idCountMax) { "\($0)" } }), label: "max_ids"),
                 ]
             )
         )
+    }
+
+    private static func orDash<Value>(_ value: Value?, _ text: (Value) -> String) -> String {
+        value.map(text) ?? "-"
     }
 
     // MARK: INFO

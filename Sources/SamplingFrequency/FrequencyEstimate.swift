@@ -24,6 +24,7 @@ package enum FrequencyState: String, Sendable, CaseIterable {
 package struct FrequencyEstimate: Sendable, Equatable {
     package let q: Double
     package let p: Double
+    /// Hits; with a half-life what is left of them at the collection's last step.
     package let count: Double
     /// The gap as read, at least an eighth of the id's age; nil without one.
     package let gap: Double?
@@ -42,7 +43,9 @@ package struct FrequencyEstimate: Sendable, Equatable {
 ///   Not the age itself: at a random moment the age of a healthy id exceeds its gap 37 % of the time.
 /// - An id without a gap was seen once in all the steps there were: p = 1/(T − T₀ + 1). Not 1: a newcomer is rare
 ///   until proved otherwise, and would be pushed down just when it needs help.
-/// - An id never seen counts as half an observation made now: q = 0.5/C, p = 0.5/(T − T₀ + 1).
+/// - An id never seen counts as half an observation made now: q = 0.5/C, p = 0.5/(T − T₀ + 1), the count in units of
+///   what a hit weighs now. An id that was seen keeps q = count/C however much of its count has faded, so that the q of
+///   all ids that were observed sum to 1.
 /// - Before any observation every item is as likely as the next: 1/items.
 package func estimate(
     _ record: FrequencyRecord,
@@ -52,11 +55,12 @@ package func estimate(
     let uniform = 1 / Double(max(1, liveItems))
     let isKnown = record.lastStep >= 0
     let hasGap = record.gap > 0
+    let count = record.count(in: totals.scale.epoch)
 
     let q: Double
     if totals.count > 0 {
         // A count that was set to 0 is no reason for log 0.
-        q = (record.count > 0 ? record.count : 0.5) / totals.count
+        q = (count > 0 ? count : 0.5 * totals.hitWeight) / totals.count
     } else {
         q = uniform
     }
@@ -83,7 +87,7 @@ package func estimate(
     return FrequencyEstimate(
         q: probability(q),
         p: probability(p),
-        count: record.count,
+        count: count / totals.hitWeight,
         gap: gap,
         lastStep: isKnown ? record.lastStep : nil,
         state: state

@@ -23,10 +23,12 @@ package struct GapEstimator: Sendable, Equatable {
         matureGapCount = UInt32(exactly: (1 / alpha).rounded(.up)) ?? .max
     }
 
-    /// One hit of an id at `step`. Hits of a batch may come in any order.
-    package func observe(_ record: inout FrequencyRecord, at step: Int64) {
+    /// One hit of an id. Hits of a batch may come in any order.
+    package func observe(_ record: inout FrequencyRecord, _ hit: Hit) {
+        let step = hit.step
         precondition(step >= 0, "got step \(step), expected 0 or more")
-        record.count += 1
+        record.count = record.count(in: hit.scale.epoch) + hit.weight
+        record.epoch = hit.scale.epoch
         guard record.lastStep >= 0 else {
             record.lastStep = step
             return
@@ -38,11 +40,11 @@ package struct GapEstimator: Sendable, Equatable {
         record.lastStep = step
     }
 
-    /// Takes over what a trainer estimated itself: the id was last seen at `step`, with this gap and this count. nil
-    /// leaves a field. A gap from outside is mature: later hits change it with weight α, not as if it were a first
-    /// guess. Returns the change of the count, for the collection's total.
-    @discardableResult
-    package func set(_ record: inout FrequencyRecord, at step: Int64, gap: Double?, count: Double?) -> Double {
+    /// Takes over what a trainer estimated itself: the id was last seen at the hit's step, with this gap and, as of that
+    /// step, this count. nil leaves a field. A gap from outside is mature: later hits change it with weight α, not as if it were a first
+    /// guess.
+    package func set(_ record: inout FrequencyRecord, _ hit: Hit, gap: Double?, count: Double?) {
+        let step = hit.step
         precondition(step >= 0, "got step \(step), expected 0 or more")
         record.lastStep = max(record.lastStep, step)
         if let gap {
@@ -50,10 +52,9 @@ package struct GapEstimator: Sendable, Equatable {
             record.gap = gap
             record.gapCount = max(record.gapCount, matureGapCount)
         }
-        guard let count else { return 0 }
+        guard let count else { return }
         precondition(count >= 0 && count.isFinite, "got count \(count), expected a finite number of 0 or more")
-        let change = count - record.count
-        record.count = count
-        return change
+        record.count = count == 0 ? 0 : max(count * hit.weight, .leastNormalMagnitude)
+        record.epoch = hit.scale.epoch
     }
 }

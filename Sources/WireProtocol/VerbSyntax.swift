@@ -89,6 +89,9 @@ package final class VerbSyntax: Sendable {
 /// The names of all options. A verb's table says which it takes, and with what values.
 package enum OptionName: String, Sendable, CaseIterable {
     case dim, metric, alpha
+    case halfLife = "half_life"
+    case recent
+    case maxIDs = "max_ids"
     case vectors
     case after, limit
     case fields

@@ -78,8 +78,25 @@ struct CreateCommand: ClientCommand {
     @Option(help: "The weight of the newest gap in the frequency estimate, 0 to 1 (default: 0.01).")
     var alpha: Double?
 
+    @Option(help: "The steps after which a hit counts half for q (default: hits count 1 for ever).")
+    var halfLife: Double?
+
+    @Option(help: "How many of the last observations can be drawn from, 0 to 1048576 (default: 16384).")
+    var recent: Int?
+
+    @Option(help: "Past so many ids, those seen longest ago give way if only their statistics are known.")
+    var maxIds: Int?
+
     func report(_ client: LogQClient) async throws -> Report {
-        try await client.create(collection, dimension: dim, metric: metric.metric, alpha: alpha)
+        try await client.create(
+            collection,
+            dimension: dim,
+            metric: metric.metric,
+            alpha: alpha,
+            halfLife: halfLife,
+            recentCount: recent,
+            idCountMax: maxIds
+        )
         return .done
     }
 }

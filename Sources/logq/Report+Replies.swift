@@ -134,7 +134,10 @@ extension Report {
             ("metric", .left),
             ("alpha", .right),
             ("items", .right),
-            ("ids", .right)
+            ("ids", .right),
+            ("half-life", .right),
+            ("recent", .right),
+            ("max ids", .right)
         )
         var json: [JSONValue] = []
         for collection in collections {
@@ -144,13 +147,19 @@ extension Report {
                 collection.metric.rawValue,
                 Show.number(collection.alpha),
                 Show.count(collection.itemCount),
-                Show.count(collection.idCount)
+                Show.count(collection.idCount),
+                collection.halfLife.map { Show.number($0) } ?? "-",
+                Show.count(collection.recentCount),
+                collection.idCountMax.map { Show.count($0) } ?? "-"
             )
             json.append(
                 .object([
                     ("name", .string(collection.name)), ("dimension", JSONValue(collection.dimension)),
                     ("metric", .string(collection.metric.rawValue)), ("alpha", .number(collection.alpha)),
                     ("items", JSONValue(collection.itemCount)), ("ids", JSONValue(collection.idCount)),
+                    ("half_life", collection.halfLife.map { .number($0) } ?? .null),
+                    ("recent", JSONValue(collection.recentCount)),
+                    ("max_ids", collection.idCountMax.map { JSONValue($0) } ?? .null),
                 ])
             )
         }

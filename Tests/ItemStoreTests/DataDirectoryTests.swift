@@ -148,7 +148,7 @@ import Testing
         }
         let error = try Self.openingFails(directory)
         #expect(error.code == .unknownSchema)
-        #expect(error.message.contains("got schema version 2"), "\(error)")
+        #expect(error.message.contains("got schema version \(Tables.schemaVersion + 1)"), "\(error)")
     }
 
     @Test func aDirectoryHoldsOneStore() throws {

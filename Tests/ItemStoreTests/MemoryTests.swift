@@ -1,4 +1,5 @@
 import PackedStrings
+import SamplingFrequency
 import TestSupport
 import Testing
 
@@ -68,11 +69,13 @@ import Testing
     @Test func operationsReadBackAsTheyWereWritten() throws {
         var encoder = OperationEncoder()
         Array("id".utf8).withUnsafeBytes { encoder.assign(collection: 7, row: 3, id: $0) }
-        encoder.free(collection: 7, row: 4, countRemoved: 2.5)
+        encoder.free(collection: 7, row: 4)
         encoder.embedding(collection: 8, row: 5, vector: [1, -2])
         encoder.features(collection: 8, row: 6, json: Array("{}".utf8))
-        encoder.observe(collection: 9, step: 11, countAdded: 2, rows: [1, 2])
-        encoder.frequencies(collection: 9, step: 12, countAdded: 1, rows: [9], gaps: [.nan], counts: [4])
+        let scale = CountDecay.Scale(landmark: 1, offset: 2, epoch: 3)
+        let entries = [RecentBank.Entry(row: 1, generation: 5), RecentBank.Entry(row: 2, generation: 6)]
+        encoder.observe(collection: 9, Hit(step: 11, weight: 2.5, scale: scale), position: 70, entries)
+        encoder.frequencies(collection: 9, Hit(step: 12), rows: [9], gaps: [.nan], counts: [4])
         encoder.sequence(collection: 9, WriterSequence(writer: "w", number: 13))
         var seen: [String] = []
         try encoder.withBytes { bytes in
@@ -83,8 +86,9 @@ import Testing
         }
         #expect(
             seen == [
-                "7 assign 3 id", "7 free 4 2.5", "8 embedding 5 8 bytes", "8 features 6 {}", "9 observe 11 2.0 8 bytes",
-                "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)", "9 sequence 13 w",
+                "7 assign 3 id", "7 free 4", "8 embedding 5 8 bytes", "8 features 6 {}",
+                "9 observe 11 2.5 1 2 3 at 70: 16 bytes", "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)",
+                "9 sequence 13 w",
             ]
         )
     }
@@ -92,14 +96,16 @@ import Testing
     private func describe(_ operation: Operation) -> String {
         switch operation {
         case .assign(let row, let id): "assign \(row) \(String(decoding: id, as: UTF8.self))"
-        case .free(let row, let count): "free \(row) \(count)"
+        case .free(let row): "free \(row)"
         case .embedding(let row, let vector): "embedding \(row) \(vector.count) bytes"
         case .features(let row, let json): "features \(row) \(String(decoding: json, as: UTF8.self))"
-        case .observe(let step, let count, let rows): "observe \(step) \(count) \(rows.count) bytes"
-        case .frequencies(let step, let count, let entries):
+        case .observe(let hit, let position, let entries):
+            "observe \(hit.step) \(hit.weight) \(hit.scale.landmark) \(hit.scale.offset) \(hit.scale.epoch) at \(position): "
+                + "\(entries.count) bytes"
+        case .frequencies(let hit, let entries):
             {
                 let entry = FrequencyEntry(entries, at: 0)
-                return "frequencies \(step) \(count) row \(entry.row) gap \(entry.gap.debugDescription) "
+                return "frequencies \(hit.step) \(hit.weight) row \(entry.row) gap \(entry.gap.debugDescription) "
                     + "count \(entry.count.debugDescription)"
             }()
         case .sequence(let number, let writer): "sequence \(number) \(String(decoding: writer, as: UTF8.self))"

@@ -29,7 +29,7 @@ private struct ModelRun {
     private let seed: UInt64
     private(set) var checkpointPassCount = 0
 
-    private static let names = ["a", "wide", "cosine"]
+    private static let names = ["a", "wide", "cosine", "drift"]
     private static let ids: [[UInt8]] = (0..<60).map { number in
         number % 7 == 0 ? [UInt8](repeating: UInt8(number + 1), count: number + 20) : Array("id-\(number)".utf8)
     }
@@ -61,13 +61,23 @@ private struct ModelRun {
             if Int.random(in: 0..<20, using: &random) == 0 { try compare(done) }
             if Int.random(in: 0..<30, using: &random) == 0 {
                 checkpointPassCount += fixture.store.statistics().checkpointPassCount
-                try fixture.restart(checkpointing: Bool.random(using: &random))
-                try compare(done)
+                try restart(checkpointing: Bool.random(using: &random), done)
             }
         }
         checkpointPassCount += fixture.store.statistics().checkpointPassCount
-        try fixture.restart(checkpointing: false)
+        try restart(checkpointing: false, done)
+    }
+
+    /// Everything has to be as it was, bit for bit, and as the model has it.
+    private func restart(checkpointing: Bool, _ done: Int) throws {
+        let before = states()
+        try fixture.restart(checkpointing: checkpointing)
+        #expect(states() == before, "seed \(seed), after \(done) operations")
         try compare(done)
+    }
+
+    private func states() -> [String: StatisticsState] {
+        Dictionary(uniqueKeysWithValues: fixture.store.collections().map { ($0.name, StatisticsState($0)) })
     }
 
     private func simplified(_ outcome: WriteOutcome) -> StoreModel.Expected {
@@ -135,7 +145,9 @@ private struct ModelRun {
         switch name {
         case "wide": CollectionConfiguration(dimension: 2_100, metric: .l2, alpha: 0.05)
         case "cosine": CollectionConfiguration(dimension: 3, metric: .cosine, alpha: 0.3)
-        default: CollectionConfiguration(dimension: 4)
+        // Steps reach 3,000: several epochs.
+        case "drift": CollectionConfiguration(dimension: 2, halfLife: 2, recentCount: 0)
+        default: CollectionConfiguration(dimension: 4, recentCount: 700)
         }
     }
 
@@ -181,9 +193,87 @@ private struct ModelRun {
                 context
             )
 
-            #expect(collection.frequencies(of: ids, all) == Self.ids.map { expected.estimate($0) }, context)
+            compareFrequencies(collection.frequencies(of: ids, all), expected, context)
+            try compareDraws(collection, expected, context)
             try compareRanking(collection, expected, context)
         }
+    }
+
+    private func compareFrequencies(
+        _ read: [FrequencyEstimate],
+        _ expected: StoreModel.ModelCollection,
+        _ context: Comment
+    ) {
+        let sum = zip(Self.ids, read).reduce(0) { $0 + (expected.count(expected.items[$1.0]) > 0 ? $1.1.q : 0) }
+        let total = expected.total
+        #expect(total == 0 || abs(sum - 1) < 1e-9, context)
+        guard expected.configuration.halfLife != nil else {
+            return #expect(read == Self.ids.map { expected.estimate($0) }, context)
+        }
+        for (id, read) in zip(Self.ids, read) {
+            let plain = expected.estimate(id)
+            #expect(read.state == plain.state && read.p == plain.p && read.lastStep == plain.lastStep, context)
+            let count = expected.count(expected.items[id])
+            #expect(isNear(read.count, count), context)
+            // Nothing at all and next to nothing: what a hit weighs now is less than half a hit by far.
+            if count > 1e-200, total > 0 { #expect(isNear(read.q, count / total), context) }
+        }
+    }
+
+    private func isNear(_ value: Double, _ expected: Double) -> Bool {
+        abs(value - expected) <= 1e-9 * expected + 1e-290
+    }
+
+    /// Who can be drawn, and with which probability.
+    private func compareDraws(
+        _ collection: Collection,
+        _ expected: StoreModel.ModelCollection,
+        _ context: Comment
+    ) throws {
+        let drawable = expected.items.filter { $0.value.vector != nil }
+        let excluded = [Self.ids[3], Self.ids[4], Array("nobody".utf8)]
+        let rest = drawable.filter { !excluded.contains($0.key) }
+        for power in [0, 0.5, 0.75, 1] {
+            let weights = rest.compactMapValues { item -> Double? in
+                let count = expected.count(item)
+                return count > 1e-200 ? pow(count, power) : nil
+            }
+            // At power 0 a trace of a count is as good as any.
+            if expected.configuration.halfLife != nil, power == 0 || weights.isEmpty { continue }
+            let sum = weights.values.reduce(0, +)
+            try compareDraw(collection, .frequency(power: power), excluded, weights.mapValues { $0 / sum }, context)
+        }
+        let uniform = rest.mapValues { _ in 1 / Double(rest.count) }
+        try compareDraw(collection, .uniform, excluded, uniform, context)
+        let entries = expected.recent.filter { !excluded.contains($0) }
+        let shares = Dictionary(grouping: entries) { $0 }.mapValues { Double($0.count) / Double(entries.count) }
+        try compareDraw(collection, .recent, excluded, shares, context)
+    }
+
+    private func compareDraw(
+        _ collection: Collection,
+        _ distribution: SampleQuery.Distribution,
+        _ excluded: [[UInt8]],
+        _ q: [[UInt8]: Double],
+        _ context: Comment
+    ) throws {
+        let query = SampleQuery(
+            distribution,
+            count: 50,
+            except: PackedStrings(excluded),
+            seed: 1,
+            columns: [.vector, .features]
+        )
+        let answer = try collection.sample(query)
+        #expect(answer.ids.count == (q.isEmpty ? 0 : 50), context)
+        for (index, id) in StoreModel.strings(answer.ids).enumerated() {
+            let expected = try #require(q[id], "\(distribution) drew \(id), \(context)")
+            #expect(abs(answer.q[index] - expected) < 1e-6 * expected, context)
+            #expect(abs(answer.expected[index] - 50 * answer.q[index]) < 1e-9, context)
+        }
+        let ids = answer.ids
+        #expect(answer.vectors == collection.embeddings(of: ids, 0..<ids.count).values, context)
+        #expect(answer.features.isPresent == collection.features(of: ids, 0..<ids.count).isPresent, context)
     }
 
     private func compareRanking(

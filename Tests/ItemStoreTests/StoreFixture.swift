@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import NIOConcurrencyHelpers
 import PackedStrings
+import SamplingFrequency
 import Testing
 
 @testable import ItemStore
@@ -79,5 +80,22 @@ extension ItemStore {
         )
         try #require(done.wait(timeout: .now() + 60) == .success, "the store has not answered within a minute")
         return outcomes.withLockedValue { $0 }
+    }
+}
+
+/// All that a collection knows of frequencies. The store must be idle.
+struct StatisticsState: Equatable {
+    let totals: FrequencyTotals
+    let records: [FrequencyRecord]
+    let recentPosition: UInt64
+    let recent: [RecentBank.Entry]
+
+    init(_ collection: Collection) {
+        totals = collection.totals
+        records = (0..<collection.writer.rowCount).map { row in
+            collection.chunk(of: row).pointee.statistics[Collection.index(of: row)]
+        }
+        recentPosition = collection.recent.position
+        recent = collection.recent.entries
     }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import PackedStrings
 import SamplingFrequency
 import VectorIndex
@@ -10,6 +11,13 @@ struct StoreModel {
         var vector: [Float]?
         var features: [UInt8]?
         var record = FrequencyRecord.unseen
+        /// What the count is made of, for a collection with a half-life: how much, as of which step.
+        var hits: [Hits] = []
+
+        struct Hits: Equatable {
+            let step: Int64
+            let count: Double
+        }
     }
 
     struct ModelCollection {
@@ -17,8 +25,9 @@ struct StoreModel {
         var items: [[UInt8]: Item] = [:]
         var firstStep: Int64 = -1
         var lastStep: Int64 = -1
-        var count = 0.0
         var sequences: [String: Int64] = [:]
+        /// The ids that were observed, the last ones at the end; nil: deleted since.
+        var observed: [[UInt8]?] = []
 
         var embeddedCount: Int { items.values.count { $0.vector != nil } }
 
@@ -30,9 +39,23 @@ struct StoreModel {
         func estimate(_ id: [UInt8]) -> FrequencyEstimate {
             SamplingFrequency.estimate(
                 items[id]?.record ?? .unseen,
-                totals: FrequencyTotals(firstStep: firstStep, lastStep: lastStep, count: count),
+                totals: FrequencyTotals(firstStep: firstStep, lastStep: lastStep, count: total),
                 liveItems: embeddedCount
             )
+        }
+
+        /// What is left of an id's hits, and of all.
+        func count(_ item: Item?) -> Double {
+            guard let item else { return 0 }
+            guard let halfLife = configuration.halfLife else { return item.record.count }
+            return item.hits.reduce(0) { $0 + $1.count * exp2(Double($1.step - lastStep) / halfLife) }
+        }
+
+        var total: Double { items.values.reduce(0) { $0 + count($1) } }
+
+        /// The ids of the bank of recent observations that can be drawn.
+        var recent: [[UInt8]] {
+            observed.suffix(configuration.recentCount).compactMap { $0 }.filter { items[$0]?.vector != nil }
         }
     }
 
@@ -76,9 +99,10 @@ struct StoreModel {
         case .delete(_, let ids):
             return .deleted(
                 strings(ids).map { id in
-                    guard let item = collection.items.removeValue(forKey: id) else { return false }
-                    collection.count = max(0, collection.count - item.record.count)
-                    return true
+                    for index in collection.observed.indices where collection.observed[index] == id {
+                        collection.observed[index] = nil
+                    }
+                    return collection.items.removeValue(forKey: id) != nil
                 }
             )
         case .setFeatures(_, let id, let json):
@@ -90,7 +114,8 @@ struct StoreModel {
             collection.note(step)
             for id in strings(ids) {
                 hit(&collection.items[id, default: Item()].record, step, collection.configuration.alpha)
-                collection.count += 1
+                collection.items[id]!.hits.append(Item.Hits(step: step, count: 1))
+                collection.observed.append(id)
             }
         case .setFrequencies(_, let step, let ids, let gaps, let counts):
             let step = step ?? max(collection.lastStep, 0) + 1
@@ -103,8 +128,8 @@ struct StoreModel {
                     record.gapCount = max(record.gapCount, UInt32((1 / collection.configuration.alpha).rounded(.up)))
                 }
                 if !counts[index].isNaN {
-                    collection.count += counts[index] - record.count
                     record.count = counts[index]
+                    collection.items[id, default: Item()].hits = [Item.Hits(step: step, count: counts[index])]
                 }
                 collection.items[id, default: Item()].record = record
             }

@@ -176,14 +176,20 @@ import WireProtocol
         #expect(hello["nothing"] == nil)
         #expect(try reply(.help(), "OK 1\nPING -- answer OK\n") == ["PING -- answer OK"])
         #expect(
-            try reply(.collections(), "OK 1\nsongs dim=2 metric=cosine alpha=0.01 items=3 ids=4\n") == [
+            try reply(
+                .collections(),
+                "OK 1\nsongs dim=2 metric=cosine alpha=0.01 items=3 ids=4 half_life=2.5 recent=16384 max_ids=-\n"
+            ) == [
                 CollectionDescription(
                     name: "songs",
                     dimension: 2,
                     metric: .cosine,
                     alpha: 0.01,
                     itemCount: 3,
-                    idCount: 4
+                    idCount: 4,
+                    halfLife: 2.5,
+                    recentCount: 16_384,
+                    idCountMax: nil
                 )
             ]
         )

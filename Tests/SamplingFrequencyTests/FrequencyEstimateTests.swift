@@ -65,8 +65,8 @@ import Testing
         for step: Int64 in [1, 4, 90, 91, 400] {
             read.observe([1], at: step)
             unread.observe([1], at: step)
-            read.totals.note(step: step * 2)
-            unread.totals.note(step: step * 2)
+            read.totals.note(Hit(step: step * 2))
+            unread.totals.note(Hit(step: step * 2))
             let first = read.read(1)
             #expect(read.read(1) == first)
             _ = read.read(2)

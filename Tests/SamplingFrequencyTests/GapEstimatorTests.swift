@@ -102,7 +102,7 @@ import Testing
 
     @Test func numberOfGapsStaysAtItsMaximum() {
         var record = FrequencyRecord(lastStep: 5, gap: 3, count: 10, gapCount: .max)
-        GapEstimator(alpha: 0.5).observe(&record, at: 10)
+        GapEstimator(alpha: 0.5).observe(&record, Hit(step: 10))
         #expect(record == FrequencyRecord(lastStep: 10, gap: 4, count: 11, gapCount: .max))
     }
 
@@ -123,20 +123,20 @@ import Testing
 
     @Test func setGapDoesNotMakeAnEstimateYounger() {
         var record = FrequencyRecord(lastStep: 5, gap: 3, count: 10, gapCount: 1_000)
-        GapEstimator(alpha: 0.5).set(&record, at: 6, gap: 9, count: nil)
+        GapEstimator(alpha: 0.5).set(&record, Hit(step: 6), gap: 9, count: nil)
         #expect(record == FrequencyRecord(lastStep: 6, gap: 9, count: 10, gapCount: 1_000))
     }
 
     @Test(arguments: [(0.01, 100), (0.05, 20), (0.3, 4), (1, 1)] as [(Double, UInt32)])
     func setGapCountsAsOneOverAlphaGaps(alpha: Double, gapCount: UInt32) {
         var record = FrequencyRecord.unseen
-        GapEstimator(alpha: alpha).set(&record, at: 0, gap: 9, count: nil)
+        GapEstimator(alpha: alpha).set(&record, Hit(step: 0), gap: 9, count: nil)
         #expect(record.gapCount == gapCount)
     }
 
     @Test func smallestAlphaHasABound() {
         var record = FrequencyRecord.unseen
-        GapEstimator(alpha: .leastNonzeroMagnitude).set(&record, at: 0, gap: 9, count: nil)
+        GapEstimator(alpha: .leastNonzeroMagnitude).set(&record, Hit(step: 0), gap: 9, count: nil)
         #expect(record.gapCount == .max)
     }
 

@@ -33,7 +33,7 @@ import Testing
             var record = FrequencyRecord.unseen
             var step: Int64 = 0
             for _ in 0...gapCount {
-                estimator.observe(&record, at: step)
+                estimator.observe(&record, Hit(step: step))
                 step += 1 + Int64(log(generator.nextUnit()) / logMiss)
             }
             sum += record.gap

@@ -20,16 +20,18 @@ struct Tracker {
     }
 
     mutating func observe(_ ids: [Int], at step: Int64) {
-        totals.note(step: step)
+        totals.note(Hit(step: step))
         for id in ids {
-            estimator.observe(&records[id, default: .unseen], at: step)
+            estimator.observe(&records[id, default: .unseen], Hit(step: step))
             totals.count += 1
         }
     }
 
     mutating func set(_ id: Int, at step: Int64, gap: Double? = nil, count: Double? = nil) {
-        totals.note(step: step)
-        totals.count += estimator.set(&records[id, default: .unseen], at: step, gap: gap, count: count)
+        totals.note(Hit(step: step))
+        totals.count -= records[id]?.count ?? 0
+        estimator.set(&records[id, default: .unseen], Hit(step: step), gap: gap, count: count)
+        totals.count += records[id]!.count
     }
 
     func read(_ id: Int, liveItems: Int = 0) -> FrequencyEstimate {

@@ -28,7 +28,7 @@ struct RowFlags: OptionSet {
 ///     statistics   1,024 x 32 bytes
 ///     features     1,024 x 8 bytes      address of the JSON, or nil
 ///     generations  1,024 x 4 bytes      raised when a row is freed
-///     touched      1,024 x 4 bytes      writer thread only, see `TouchStamp`
+///     touched      1,024 x 4 bytes      writer thread only, see `FreeStamp`
 ///     dirty        264 bytes            writer thread only, see `DirtyRecords`
 ///     flags        1,024 x 1 byte
 ///

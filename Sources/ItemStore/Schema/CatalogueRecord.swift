@@ -3,9 +3,10 @@ import VectorIndex
 
 /// A collection in the `meta` table; its number is in the key.
 ///
-///     crc32c 4 | metric 1 | name length 1 | 0 2 | dimension 4 | alpha float64 8 | name
+///     crc32c 4 | metric 1 | name length 1 | 0 2 | dimension 4 | alpha float64 8 | half-life float64 8, 0: none
+///     | recent observations 8 | most ids 8, 0: no cap | name
 struct CatalogueRecord {
-    private static let headerByteCount = 20
+    private static let headerByteCount = 44
 
     let name: String
     let configuration: CollectionConfiguration
@@ -26,6 +27,9 @@ struct CatalogueRecord {
             writer.integer(UInt16(0))
             writer.integer(UInt32(configuration.dimension))
             writer.double(configuration.alpha)
+            writer.double(configuration.halfLife ?? 0)
+            writer.integer(Int64(configuration.recentCount))
+            writer.integer(Int64(configuration.idCountMax ?? 0))
             name.withUnsafeBytes { writer.bytes($0) }
             Checksum.seal(value, key: key)
         }
@@ -35,13 +39,21 @@ struct CatalogueRecord {
         var reader = ByteReader(try Checksum.verified(value, key: key, table: "meta"))
         guard let code = reader.integer(UInt8.self), let nameByteCount = reader.integer(UInt8.self),
             reader.integer(UInt16.self) != nil, let dimension = reader.integer(UInt32.self),
-            let alpha = reader.double(), let name = reader.bytes(Int(nameByteCount))
+            let alpha = reader.double(), let halfLife = reader.double(), let recentCount = reader.integer(Int64.self),
+            let idCountMax = reader.integer(Int64.self), let name = reader.bytes(Int(nameByteCount))
         else { throw Checksum.corrupt(key, "meta", "it is too short") }
         guard let metric = Metric.allCases.first(where: { Self.code(of: $0) == code }) else {
             throw Checksum.corrupt(key, "meta", "there is no metric \(code)")
         }
         self.name = String(decoding: name, as: UTF8.self)
-        configuration = CollectionConfiguration(dimension: Int(dimension), metric: metric, alpha: alpha)
+        configuration = CollectionConfiguration(
+            dimension: Int(dimension),
+            metric: metric,
+            alpha: alpha,
+            halfLife: halfLife > 0 ? halfLife : nil,
+            recentCount: Int(recentCount),
+            idCountMax: idCountMax > 0 ? Int(idCountMax) : nil
+        )
     }
 
     private static func code(of metric: Metric) -> UInt8 {

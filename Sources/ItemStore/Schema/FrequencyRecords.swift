@@ -1,16 +1,19 @@
 import LMDB
 import SamplingFrequency
 
-/// The `frequency` table. Three kinds of chunks, each with the last group it contains:
+/// The `frequency` table. Four kinds of chunks, each with the last group it contains:
 ///
 ///     rows 32c ..< 32c + 32:   crc32c 4 | applied 8 | 0 4 | 32 x 32 bytes
-///     totals:                  crc32c 4 | applied 8 | first step 8 | last step 8 | count float64 8
+///     totals:                  crc32c 4 | applied 8 | first step 8 | last step 8 | weight of a hit float64 8
+///                              | landmark 8 | offset 4 | epoch 4 | observations in the bank, ever 8
 ///     writers 32w ..< 32w+32:  crc32c 4 | applied 8 | (number 8 | name length 1 | name) ...
+///     recent 500r ..< 500r+500: crc32c 4 | applied 8 | (row 4 | generation 4) ...
 ///
-/// A row's 32 bytes: last step Int64, gap float64, count float64, gap count UInt32, reserved 4.
+/// A row's 32 bytes: last step Int64, gap float64, count float64, gap count UInt32, epoch UInt32. The sum of the counts is
+/// not stored: it follows from them.
 enum FrequencyRecords {
     static let runByteCount = 16 + DirtyRecords.rowsInFrequencyRun * recordByteCount
-    static let totalsByteCount = 36
+    static let totalsByteCount = 60
     private static let recordByteCount = 32
 
     static func writeRun(
@@ -34,7 +37,7 @@ enum FrequencyRecords {
                 writer.double(record.gap)
                 writer.double(record.count)
                 writer.integer(record.gapCount)
-                writer.integer(record.reserved)
+                writer.integer(record.epoch)
             }
             Checksum.seal(value, key: key)
         }
@@ -59,13 +62,14 @@ enum FrequencyRecords {
             target[index].gap = reader.double()!
             target[index].count = reader.double()!
             target[index].gapCount = reader.integer()!
-            target[index].reserved = reader.integer()!
+            target[index].epoch = reader.integer()!
         }
         return applied
     }
 
     static func writeTotals(
         _ totals: FrequencyTotals,
+        recentPosition: UInt64,
         collection: UInt32,
         applied: UInt64,
         in table: Table<FrequencyKey>,
@@ -78,7 +82,11 @@ enum FrequencyRecords {
             writer.integer(applied)
             writer.integer(totals.firstStep)
             writer.integer(totals.lastStep)
-            writer.double(totals.count)
+            writer.double(totals.hitWeight)
+            writer.integer(totals.scale.landmark)
+            writer.integer(totals.scale.offset)
+            writer.integer(totals.scale.epoch)
+            writer.integer(recentPosition)
             Checksum.seal(value, key: key)
         }
     }
@@ -86,12 +94,60 @@ enum FrequencyRecords {
     static func readTotals(
         _ value: UnsafeRawBufferPointer,
         key: FrequencyKey
-    ) throws(StoreError) -> (applied: UInt64, totals: FrequencyTotals) {
+    ) throws(StoreError) -> (applied: UInt64, totals: FrequencyTotals, recentPosition: UInt64) {
         var reader = ByteReader(try Checksum.verified(value, key: key, table: "frequency"))
         guard let applied = reader.integer(UInt64.self), let first = reader.integer(Int64.self),
-            let last = reader.integer(Int64.self), let count = reader.double()
+            let last = reader.integer(Int64.self), let hitWeight = reader.double(),
+            let landmark = reader.integer(Int64.self), let offset = reader.integer(UInt32.self),
+            let epoch = reader.integer(UInt32.self), let recentPosition = reader.integer(UInt64.self)
         else { throw Checksum.corrupt(key, "frequency", "it is too short") }
-        return (applied, FrequencyTotals(firstStep: first, lastStep: last, count: count))
+        var totals = FrequencyTotals(firstStep: first, lastStep: last)
+        totals.hitWeight = hitWeight
+        totals.scale = CountDecay.Scale(landmark: landmark, offset: offset, epoch: epoch)
+        return (applied, totals, recentPosition)
+    }
+
+    /// Writes a chunk of the bank of recent observations.
+    static func writeRecent(
+        chunk index: Int,
+        of bank: RecentBank,
+        collection: UInt32,
+        applied: UInt64,
+        in table: Table<FrequencyKey>,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int {
+        let key = FrequencyKey(collection: collection, chunk: FrequencyKey.firstRecentChunk + UInt32(index))
+        let entries = bank.chunk(index)
+        let size = 12 + entries.count * RecentBank.Entry.byteCount
+        try transaction.put(reserving: size, for: key, in: table) { value in
+            var writer = ByteWriter(value)
+            writer.integer(UInt32(0))
+            writer.integer(applied)
+            for entry in entries {
+                writer.integer(entry.row)
+                writer.integer(entry.generation)
+            }
+            Checksum.seal(value, key: key)
+        }
+        return size
+    }
+
+    static func readRecent(
+        _ value: UnsafeRawBufferPointer,
+        key: FrequencyKey
+    ) throws(StoreError) -> (applied: UInt64, entries: [RecentBank.Entry]) {
+        var reader = ByteReader(try Checksum.verified(value, key: key, table: "frequency"))
+        guard let applied = reader.integer(UInt64.self) else {
+            throw Checksum.corrupt(key, "frequency", "it is too short")
+        }
+        var entries: [RecentBank.Entry] = []
+        while !reader.isAtEnd {
+            guard let row = reader.integer(UInt32.self), let generation = reader.integer(UInt32.self) else {
+                throw Checksum.corrupt(key, "frequency", "an observation is cut off")
+            }
+            entries.append(RecentBank.Entry(row: row, generation: generation))
+        }
+        return (applied, entries)
     }
 
     /// Writes the chunk of 32 writers that writer `index` is in.

@@ -9,12 +9,12 @@ import LMDB
 /// | `journal` | group, frame | operations (`JournalGroup`) |
 /// | `rows` | collection, row, part | id and embedding (`RowRecord`) |
 /// | `features` | collection, row | JSON (`FeatureRecord`) |
-/// | `frequency` | collection, chunk | statistics of 32 rows, the collection's totals, or 32 writers (`FrequencyRecords`) |
+/// | `frequency` | collection, chunk | statistics of 32 rows, totals, 32 writers, or recent observations (`FrequencyRecords`) |
 ///
 /// No value is over 4,080 bytes. LMDB puts a value that does not fit a leaf on pages of its own, and 4,080 bytes are
 /// just one page: it never has to look for two neighbouring free pages, which gets slow in a file that is months old.
 struct Tables {
-    static let schemaVersion: UInt32 = 1
+    static let schemaVersion: UInt32 = 2
     static let valueByteCountMax = 4080
 
     let meta: Table<MetaKey>
@@ -163,8 +163,9 @@ struct FeatureKey: CollectionKey {
 }
 
 struct FrequencyKey: CollectionKey {
-    /// Runs of 32 rows are numbered from 0; there are at most 2^27 of them. Behind them stand 32 writers a chunk, and
-    /// the totals.
+    /// Runs of 32 rows are numbered from 0; there are at most 2^27 of them. Behind them stand chunks of the bank of recent
+    /// observations, 32 writers a chunk, and the totals.
+    static let firstRecentChunk: UInt32 = 0xE000_0000
     static let firstWriterChunk: UInt32 = 0xF000_0000
     static let totalsChunk: UInt32 = 0xFFFF_FFFF
 

@@ -57,10 +57,3 @@ package struct SampleAnswer: Sendable {
 
     package init() {}
 }
-
-extension Collection {
-    /// Draws negatives with their probabilities. Fails if the collection's estimator can't serve the distribution.
-    package func sample(_ query: SampleQuery) throws(StoreError) -> SampleAnswer {
-        throw StoreError(.internalError, "drawing is not there yet")
-    }
-}

@@ -76,6 +76,8 @@ struct CopyCursor {
     struct Place {
         private(set) var chunk = 0
         private(set) var stage = Stage.rows
+        /// Of the bank of recent observations, which comes after all chunks.
+        var recentChunk = 0
         /// Within the stage of the chunk: records before this are copied.
         var index = 0
 
@@ -203,6 +205,7 @@ extension WritePath {
     private func copySlice(_ start: CopyCursor) throws {
         var cursor = start
         var undo: [(chunk: UnsafeMutablePointer<ItemChunk>, dirty: DirtyRecords)] = []
+        var undoRecent: [(collection: Collection, dirty: ChunkBitmap)] = []
         var copiedScalars: [Collection] = []
         let isThrough: Bool
         do {
@@ -218,6 +221,12 @@ extension WritePath {
                         let chunk = collection.chunks[cursor.place.chunk]
                         undo.append((chunk, chunk.pointee.dirty.pointee))
                         try copyChunk(of: collection, &cursor.place, &budget, transaction)
+                    } else if let collection,
+                        let index = collection.writer.dirtyRecentChunks.first(from: cursor.place.recentChunk)
+                    {
+                        undoRecent.append((collection, collection.writer.dirtyRecentChunks))
+                        budget.spend(try copyRecent(index, of: collection, transaction))
+                        cursor.place.recentChunk = index + 1
                     } else {
                         if let collection {
                             try copyScalars(of: collection, transaction)
@@ -230,6 +239,7 @@ extension WritePath {
             }
         } catch {
             for (chunk, dirty) in undo.reversed() { chunk.pointee.dirty.pointee = dirty }
+            for (collection, dirty) in undoRecent.reversed() { collection.writer.dirtyRecentChunks = dirty }
             throw error
         }
         for collection in copiedScalars { collection.writer.dirty = Collection.DirtyScalars() }
@@ -307,11 +317,28 @@ extension WritePath {
         }
     }
 
+    private func copyRecent(
+        _ index: Int,
+        of collection: Collection,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int {
+        collection.writer.dirtyRecentChunks.remove(index)
+        return try FrequencyRecords.writeRecent(
+            chunk: index,
+            of: collection.recent,
+            collection: collection.number,
+            applied: checkpoint.lastGroup,
+            in: tables.frequency,
+            transaction
+        )
+    }
+
     private func copyScalars(of collection: Collection, _ transaction: borrowing WriteTransaction) throws {
         let dirty = collection.writer.dirty
         if dirty.totals {
             try FrequencyRecords.writeTotals(
                 collection.totals,
+                recentPosition: collection.recent.position,
                 collection: collection.number,
                 applied: checkpoint.lastGroup,
                 in: tables.frequency,

@@ -1,3 +1,5 @@
+import SamplingFrequency
+
 /// What the journal says: the smallest changes, in terms of collection numbers and rows. The writer encodes them when it
 /// judges a request, and applies them from these very bytes after the commit; recovery applies the same bytes again.
 /// So what is in memory depends on the journal alone.
@@ -5,21 +7,23 @@
 /// Layout, little-endian: code UInt8, collection UInt32, then
 ///
 ///     1 assign       row 4 | id length 1 | id
-///     2 free         row 4 | count removed float64
+///     2 free         row 4
 ///     3 embedding    row 4 | dimension 2 | float32 x dimension
 ///     4 features     row 4 | length 2 | JSON
-///     5 observe      step 8 | count added float64 | rows 4 | row 4 x rows
-///     6 frequencies  step 8 | count added float64 | entries 4 | (row 4 | gap 8 | count 8) x entries   NaN: unchanged
+///     5 observe      hit 32 | position 8 | entries 4 | (row 4 | generation 4) x entries
+///     6 frequencies  hit 32 | entries 4 | (row 4 | gap 8 | count 8) x entries   NaN: unchanged
 ///     7 sequence     number 8 | name length 1 | name
 ///
-/// "Count added" is the exact change of the collection's total, so that replay need not know what the rows held.
+/// A hit is step 8 | weight float64 | landmark 8 | offset 4 | epoch 4: what it adds to a count is computed once, when the
+/// write is judged, so that another machine's logarithms change nothing. "Position" is how many observations the bank of
+/// recent ones had seen before.
 enum Operation {
     case assign(row: UInt32, id: UnsafeRawBufferPointer)
-    case free(row: UInt32, countRemoved: Double)
+    case free(row: UInt32)
     case embedding(row: UInt32, vector: UnsafeRawBufferPointer)
     case features(row: UInt32, json: UnsafeRawBufferPointer)
-    case observe(step: Int64, countAdded: Double, rows: UnsafeRawBufferPointer)
-    case frequencies(step: Int64, countAdded: Double, entries: UnsafeRawBufferPointer)
+    case observe(Hit, position: UInt64, entries: UnsafeRawBufferPointer)
+    case frequencies(Hit, entries: UnsafeRawBufferPointer)
     case sequence(number: Int64, writer: UnsafeRawBufferPointer)
 
     static let frequencyEntryByteCount = 20
@@ -58,10 +62,9 @@ struct OperationEncoder {
         bytes.append(contentsOf: id)
     }
 
-    mutating func free(collection: UInt32, row: UInt32, countRemoved: Double) {
+    mutating func free(collection: UInt32, row: UInt32) {
         begin(.free, collection)
         integer(row)
-        integer(countRemoved.bitPattern)
     }
 
     mutating func embedding(collection: UInt32, row: UInt32, vector: [Float]) {
@@ -78,25 +81,23 @@ struct OperationEncoder {
         bytes.append(contentsOf: json)
     }
 
-    mutating func observe(collection: UInt32, step: Int64, countAdded: Double, rows: [UInt32]) {
+    mutating func observe(collection: UInt32, _ hit: Hit, position: UInt64, _ entries: [RecentBank.Entry]) {
         begin(.observe, collection)
-        integer(step)
-        integer(countAdded.bitPattern)
-        integer(UInt32(rows.count))
-        rows.withUnsafeBytes { bytes.append(contentsOf: $0) }
+        self.hit(hit)
+        integer(position)
+        integer(UInt32(entries.count))
+        entries.withUnsafeBytes { bytes.append(contentsOf: $0) }
     }
 
     mutating func frequencies(
         collection: UInt32,
-        step: Int64,
-        countAdded: Double,
+        _ hit: Hit,
         rows: [UInt32],
         gaps: [Double],
         counts: [Double]
     ) {
         begin(.frequencies, collection)
-        integer(step)
-        integer(countAdded.bitPattern)
+        self.hit(hit)
         integer(UInt32(rows.count))
         for index in rows.indices {
             integer(rows[index])
@@ -110,6 +111,14 @@ struct OperationEncoder {
         integer(sequence.number)
         integer(UInt8(sequence.writer.utf8.count))
         bytes.append(contentsOf: sequence.writer.utf8)
+    }
+
+    private mutating func hit(_ hit: Hit) {
+        integer(hit.step)
+        integer(hit.weight.bitPattern)
+        integer(hit.scale.landmark)
+        integer(hit.scale.offset)
+        integer(hit.scale.epoch)
     }
 
     private mutating func begin(_ code: Operation.Code, _ collection: UInt32) {
@@ -148,8 +157,8 @@ struct OperationReader {
             else { return nil }
             return .assign(row: row, id: id)
         case .free:
-            guard let row = reader.integer(UInt32.self), let count = reader.double() else { return nil }
-            return .free(row: row, countRemoved: count)
+            guard let row = reader.integer(UInt32.self) else { return nil }
+            return .free(row: row)
         case .embedding:
             guard let row = reader.integer(UInt32.self), let dimension = reader.integer(UInt16.self),
                 let vector = reader.bytes(Int(dimension) * 4)
@@ -161,21 +170,30 @@ struct OperationReader {
             else { return nil }
             return .features(row: row, json: json)
         case .observe:
-            guard let step = reader.integer(Int64.self), let count = reader.double(),
-                let rowCount = reader.integer(UInt32.self), let rows = reader.bytes(Int(rowCount) * 4)
-            else { return nil }
-            return .observe(step: step, countAdded: count, rows: rows)
-        case .frequencies:
-            guard let step = reader.integer(Int64.self), let count = reader.double(),
+            guard let hit = decodeHit(), let position = reader.integer(UInt64.self),
                 let entryCount = reader.integer(UInt32.self),
+                let entries = reader.bytes(Int(entryCount) * RecentBank.Entry.byteCount)
+            else { return nil }
+            return .observe(hit, position: position, entries: entries)
+        case .frequencies:
+            guard let hit = decodeHit(), let entryCount = reader.integer(UInt32.self),
                 let entries = reader.bytes(Int(entryCount) * Operation.frequencyEntryByteCount)
             else { return nil }
-            return .frequencies(step: step, countAdded: count, entries: entries)
+            return .frequencies(hit, entries: entries)
         case .sequence:
             guard let number = reader.integer(Int64.self), let length = reader.integer(UInt8.self),
                 let writer = reader.bytes(Int(length))
             else { return nil }
             return .sequence(number: number, writer: writer)
         }
+    }
+
+    private mutating func decodeHit() -> Hit? {
+        guard let step = reader.integer(Int64.self), step >= 0, let weight = reader.double(),
+            let landmark = reader.integer(Int64.self), let offset = reader.integer(UInt32.self),
+            let epoch = reader.integer(UInt32.self)
+        else { return nil }
+        let scale = CountDecay.Scale(landmark: landmark, offset: offset, epoch: epoch)
+        return Hit(step: step, weight: weight, scale: scale)
     }
 }

@@ -2,17 +2,12 @@ import PackedStrings
 import SamplingFrequency
 import VectorIndex
 
-/// What happened to a row in the group under way, in the 32 bits a row that only the writer thread sees.
+/// In which group a row is about to be freed, in the 32 bits a row that only the writer thread sees.
 ///
-/// The bits name the group, so nothing has to be cleared after a commit. After 2^31 groups an old stamp may seem to be
-/// of the present group: for statistics that costs a commit that was not needed; for a freed row it would be wrong,
-/// hence a row that is handed out, and one whose deletion failed, gets `none`.
-enum TouchStamp {
+/// The stamp names the group, so nothing has to be cleared after a commit. After 2^32 groups an old stamp would seem to be
+/// of the present group, hence a row that is handed out, and one whose deletion failed, gets `none`; serials begin at 1.
+enum FreeStamp {
     static let none: UInt32 = 0
-    /// The row's count or estimate is about to change.
-    static func statistics(_ groupSerial: UInt32) -> UInt32 { groupSerial << 1 }
-    /// The row is about to be freed.
-    static func freed(_ groupSerial: UInt32) -> UInt32 { groupSerial << 1 | 1 }
 }
 
 /// Judging: what a write means, as operations, given all that came before it.
@@ -77,25 +72,24 @@ extension WritePath {
     private func row(of id: [UInt8], in collection: Collection) throws(StoreError) -> UInt32 {
         var ids = PackedStrings()
         ids.append(id)
-        return try rows(of: ids, in: collection, settlingIf: { $0 == TouchStamp.freed(groupSerial) })[0]
+        return try rows(of: ids, in: collection)[0]
     }
 
     // MARK: - Many ids
 
-    /// The rows of the ids; those that have none get one. Settles first if the stamp of any row is `unsettled`.
-    private func rows(
-        of ids: PackedStrings,
-        in collection: Collection,
-        settlingIf isUnsettled: (UInt32) -> Bool
-    ) throws(StoreError) -> [UInt32] {
+    /// The rows of the ids; those that have none get one. Settles first if any of them is about to be freed.
+    private func rows(of ids: PackedStrings, in collection: Collection) throws(StoreError) -> [UInt32] {
         var found = lookUp(ids, in: collection)
-        let isWaiting = found.contains { row in row.map { isUnsettled(stamp($0, in: collection).pointee) } ?? false }
+        let isWaiting = found.contains { row in
+            row.map { stamp($0, in: collection).pointee == groupSerial } ?? false
+        }
         // Rows that are about to be freed may make the room that is missing.
         if isWaiting || !encoder.isEmpty && !hasRoom(for: found, in: collection) {
             settle()
             try checkWritable()
             found = lookUp(ids, in: collection)
         }
+        if try makeRoomUnderCap(for: found, ids, in: collection) { found = lookUp(ids, in: collection) }
         try checkRoom(for: found, in: collection)
         return found.indices.map { index in
             found[index]
@@ -136,7 +130,7 @@ extension WritePath {
         }
     }
 
-    private func lookUp(_ ids: PackedStrings, in collection: Collection) -> [UInt32?] {
+    func lookUp(_ ids: PackedStrings, in collection: Collection) -> [UInt32?] {
         ids.withAllBytes { bytes in
             (0..<ids.count).map { index in
                 let id = UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])
@@ -145,29 +139,21 @@ extension WritePath {
         }
     }
 
-    private func stamp(_ row: UInt32, in collection: Collection) -> UnsafeMutablePointer<UInt32> {
+    func stamp(_ row: UInt32, in collection: Collection) -> UnsafeMutablePointer<UInt32> {
         collection.chunk(of: row).pointee.touched + Collection.index(of: row)
     }
 
     private func judgeDelete(_ collection: Collection, _ ids: PackedStrings) -> [Bool] {
-        var found = lookUp(ids, in: collection)
-        // The total loses what the row has counted, so no observation of it may be pending.
-        let isPending = found.contains { row in
-            row.map { stamp($0, in: collection).pointee == TouchStamp.statistics(groupSerial) } ?? false
-        }
-        if isPending {
-            settle()
-            found = lookUp(ids, in: collection)
-        }
-        return found.map { row in
-            guard let row else { return false }
-            let stamp = stamp(row, in: collection)
-            if stamp.pointee == TouchStamp.freed(groupSerial) { return false }
-            stamp.pointee = TouchStamp.freed(groupSerial)
-            let count = collection.chunk(of: row).pointee.statistics[Collection.index(of: row)].count
-            encoder.free(collection: collection.number, row: row, countRemoved: count)
+        lookUp(ids, in: collection).map { row in
+            guard let row, stamp(row, in: collection).pointee != groupSerial else { return false }
+            free(row, in: collection)
             return true
         }
+    }
+
+    func free(_ row: UInt32, in collection: Collection) {
+        stamp(row, in: collection).pointee = groupSerial
+        encoder.free(collection: collection.number, row: row)
     }
 
     // MARK: - Statistics
@@ -190,11 +176,16 @@ extension WritePath {
         }
         // Checked before any row is reserved, and asked again after, for settling may change the last step.
         _ = try step(requestedStep, in: collection)
-        let rows = try rows(of: ids, in: collection, settlingIf: { $0 == TouchStamp.freed(groupSerial) })
-        let step = try step(requestedStep, in: collection)
-        for row in rows { stamp(row, in: collection).pointee = TouchStamp.statistics(groupSerial) }
-        encoder.observe(collection: collection.number, step: step, countAdded: Double(rows.count), rows: rows)
-        collection.writer.judgedLastStep = max(collection.writer.judgedLastStep, step)
+        let rows = try rows(of: ids, in: collection)
+        let hit = hit(at: try step(requestedStep, in: collection), in: collection)
+        // A row that is about to be freed was settled, so its generation is that of the id.
+        let entries = rows.map { row in
+            let generation = collection.chunk(of: row).pointee.generations[Collection.index(of: row)]
+            return RecentBank.Entry(row: row, generation: generation)
+        }
+        let position = collection.writer.judgedRecentPosition
+        encoder.observe(collection: collection.number, hit, position: position, entries)
+        collection.writer.judgedRecentPosition += UInt64(entries.count)
         if let sequence {
             collection.writer.judgedSequences.note(sequence)
             encoder.sequence(collection: collection.number, sequence)
@@ -209,28 +200,18 @@ extension WritePath {
         _ counts: [Double]
     ) throws(StoreError) {
         _ = try step(requestedStep, in: collection)
-        // The total changes by the difference to what the row has counted, so nothing of it may be pending.
-        let rows = try rows(of: ids, in: collection, settlingIf: { $0 >> 1 == groupSerial & (.max >> 1) })
-        let step = try step(requestedStep, in: collection)
-        var newCounts: [UInt32: Double] = [:]
-        var countAdded = 0.0
-        for (index, row) in rows.enumerated() {
-            stamp(row, in: collection).pointee = TouchStamp.statistics(groupSerial)
-            if counts[index].isNaN { continue }
-            let chunk = collection.chunk(of: row)
-            let old = newCounts[row] ?? chunk.pointee.statistics[Collection.index(of: row)].count
-            countAdded += counts[index] - old
-            newCounts[row] = counts[index]
-        }
-        encoder.frequencies(
-            collection: collection.number,
-            step: step,
-            countAdded: countAdded,
-            rows: rows,
-            gaps: gaps,
-            counts: counts
-        )
+        let rows = try rows(of: ids, in: collection)
+        let hit = hit(at: try step(requestedStep, in: collection), in: collection)
+        encoder.frequencies(collection: collection.number, hit, rows: rows, gaps: gaps, counts: counts)
+    }
+
+    /// What a hit at this step means, given all those that were judged before it.
+    private func hit(at step: Int64, in collection: Collection) -> Hit {
+        let decay = collection.decay
+        let scale = decay.scale(after: collection.writer.judgedScale, for: step)
+        collection.writer.judgedScale = scale
         collection.writer.judgedLastStep = max(collection.writer.judgedLastStep, step)
+        return Hit(step: step, weight: decay.weight(of: step, in: scale), scale: scale)
     }
 
     /// The step that is meant: the one given, or the last one plus one. The first ever is 1.
@@ -249,5 +230,7 @@ extension Collection {
     func forgetJudged() {
         writer.judgedSequences = writer.sequences
         writer.judgedLastStep = totals.lastStep
+        writer.judgedScale = totals.scale
+        writer.judgedRecentPosition = recent.position
     }
 }

@@ -34,7 +34,7 @@ final class WritePath: @unchecked Sendable {
     var checkpoint: Checkpoint
     var nextGroup: UInt64
     var nextCollectionNumber: UInt32
-    /// Distinguishes the groups of this process: see `TouchStamp`. Raised after every commit, failed ones too.
+    /// Distinguishes the groups of this process: see `FreeStamp`. Raised after every commit, failed ones too.
     var groupSerial: UInt32 = 1
 
     /// Batches whose outcomes are not all told, in the order in which they came.
@@ -154,7 +154,7 @@ final class WritePath: @unchecked Sendable {
                 abandonGroup(error)
             }
             encoder.removeAll()
-            groupSerial &+= 1
+            groupSerial = max(1, groupSerial &+ 1)
         }
         pending.removeAll(keepingCapacity: true)
         tellOutcomes()
@@ -206,7 +206,7 @@ final class WritePath: @unchecked Sendable {
         forEachOperation { collection, operation in
             switch operation {
             case .assign(let row, _): collection.cancelReservation(of: row)
-            case .free(let row, _): collection.cancelFree(of: row)
+            case .free(let row): collection.cancelFree(of: row)
             default: break
             }
         }

@@ -1,0 +1,137 @@
+import SamplingFrequency
+
+/// Changes of statistics, by the writer thread alone: records, the sum of their counts, the draw table and the bank of
+/// recent observations change together.
+///
+/// A batch names thousands of ids. It is applied in runs, and the draw lock is let go in between, so that who draws does
+/// not wait for all of it.
+extension Collection {
+    private static let entriesInRun = 256
+
+    func applyObservation(_ hit: Hit, _ position: UInt64, _ entries: UnsafeRawBufferPointer) {
+        begin(hit)
+        forEachRun(of: entries, entryByteCount: RecentBank.Entry.byteCount) { run, first in
+            forEachObservation(in: run) { index, entry in
+                change(entry.row, hit) { estimator.observe(&$0, hit) }
+                recordRecent(position + UInt64(first + index), entry)
+            }
+        }
+        updateSummary { $0.totals.count = countTotal(in: $0.totals.scale) }
+    }
+
+    func applyFrequencies(_ hit: Hit, _ entries: UnsafeRawBufferPointer) {
+        begin(hit)
+        forEachRun(of: entries, entryByteCount: Operation.frequencyEntryByteCount) { run, _ in
+            forEachFrequencyEntry(in: run) { entry in
+                change(entry.row, hit) { estimator.set(&$0, hit, gap: entry.gap, count: entry.count) }
+            }
+        }
+        updateSummary { $0.totals.count = countTotal(in: $0.totals.scale) }
+    }
+
+    /// C, measured in the epoch of `scale`.
+    func countTotal(in scale: CountDecay.Scale) -> Double {
+        writer.countSum.value(exponentOffset: ExactSum.offset(ofEpoch: scale.epoch))
+    }
+
+    /// Takes note of the step, and measures everything in a new epoch if the hit begins one.
+    private func begin(_ hit: Hit) {
+        let epochs = Int(Int32(bitPattern: hit.scale.epoch &- totals.scale.epoch))
+        if epochs == 0 {
+            updateSummary { $0.totals.note(hit) }
+        } else {
+            drawLock.withWriteLock {
+                draws.rescale(byEpochs: epochs)
+                updateSummary {
+                    $0.totals.note(hit)
+                    $0.totals.count = countTotal(in: hit.scale)
+                }
+            }
+        }
+        writer.dirty.totals = true
+    }
+
+    /// Calls `body` with the next run of entries and the number of the first, under the draw lock.
+    private func forEachRun(
+        of entries: UnsafeRawBufferPointer,
+        entryByteCount: Int,
+        _ body: (UnsafeRawBufferPointer, Int) -> Void
+    ) {
+        let runByteCount = Self.entriesInRun * entryByteCount
+        for start in stride(from: 0, to: entries.count, by: runByteCount) {
+            let run = UnsafeRawBufferPointer(rebasing: entries[start..<min(start + runByteCount, entries.count)])
+            drawLock.withWriteLock { body(run, start / entryByteCount) }
+        }
+    }
+
+    /// Changes the statistics of a row. Under the draw lock.
+    @inline(__always)
+    private func change(_ row: UInt32, _ hit: Hit, _ body: (inout FrequencyRecord) -> Void) {
+        let chunk = chunk(of: row)
+        let index = Self.index(of: row)
+        let old = chunk.pointee.statistics[index]
+        var new = old
+        body(&new)
+        chunk.pointee.lock.withWriteLock { chunk.pointee.statistics[index] = new }
+        if chunk.pointee.flags[index].contains(.hasVector) {
+            draws.update(row, from: old.count(in: hit.scale.epoch), to: new.count(in: hit.scale.epoch))
+        }
+        writer.countSum.subtract(old)
+        writer.countSum.add(new)
+        markStatistics(row)
+    }
+
+    /// Under the draw lock.
+    private func recordRecent(_ position: UInt64, _ entry: RecentBank.Entry) {
+        recent.set(position, entry)
+        if recent.capacity > 0 { writer.dirtyRecentChunks.insert(recent.chunk(of: position)) }
+    }
+
+    @inline(__always)
+    func forEachObservation(in entries: UnsafeRawBufferPointer, _ body: (Int, RecentBank.Entry) -> Void) {
+        for index in 0..<entries.count / RecentBank.Entry.byteCount {
+            let offset = index * RecentBank.Entry.byteCount
+            let row = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            let generation = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
+            body(index, RecentBank.Entry(row: row, generation: generation))
+        }
+    }
+
+    func forEachFrequencyEntry(in entries: UnsafeRawBufferPointer, _ body: (FrequencyEntry) -> Void) {
+        for offset in stride(from: 0, to: entries.count, by: Operation.frequencyEntryByteCount) {
+            body(FrequencyEntry(entries, at: offset))
+        }
+    }
+}
+
+extension ExactSum {
+    static func offset(ofEpoch epoch: UInt32) -> Int { CountDecay.epochExponent * Int(epoch) }
+
+    mutating func add(_ record: FrequencyRecord) {
+        add(record.count, exponentOffset: Self.offset(ofEpoch: record.epoch))
+    }
+
+    mutating func subtract(_ record: FrequencyRecord) {
+        subtract(record.count, exponentOffset: Self.offset(ofEpoch: record.epoch))
+    }
+}
+
+/// One entry of a `frequencies` operation.
+struct FrequencyEntry {
+    let row: UInt32
+    /// Nil: unchanged.
+    let gap: Double?
+    let count: Double?
+
+    init(_ entries: UnsafeRawBufferPointer, at offset: Int) {
+        row = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        let gap = Double(
+            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 4, as: UInt64.self))
+        )
+        let count = Double(
+            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 12, as: UInt64.self))
+        )
+        self.gap = gap.isNaN ? nil : gap
+        self.count = count.isNaN ? nil : count
+    }
+}

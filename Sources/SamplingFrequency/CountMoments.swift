@@ -1,0 +1,136 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Enough about counts that lie in [1, 2), times a power of two, to know Σ count^power for any power in [0, 1], however
+/// many they are and without looking at one of them again.
+///
+/// For m in [1, 2), m^power is all but a polynomial of degree 8: with T_j the Chebyshev polynomials and x = 2m − 3,
+/// m^power ≈ Σ a_j(power)·T_j(x), within 1e-8 of it (the nearest singularity, m = 0, lies at x = −3, so the error falls
+/// by 3 + √8 with each degree). So Σ T_j(x) over the counts, for j = 0 ... 8, is all that has to be kept.
+///
+/// The sums are integers in units of 2^−52: a count that goes takes away just what it brought, and nothing drifts in
+/// years of updates. For the powers 0 and 1 the result is exact.
+struct CountMoments: Sendable, Equatable {
+    private typealias Values = SIMD8<Int64>
+
+    private(set) var count = 0
+    /// Σ T_1 ... Σ T_8.
+    private var sums: (Int128, Int128, Int128, Int128, Int128, Int128, Int128, Int128) = (0, 0, 0, 0, 0, 0, 0, 0)
+
+    static func == (a: CountMoments, b: CountMoments) -> Bool {
+        a.count == b.count && a.list == b.list
+    }
+
+    private var list: [Int128] {
+        [sums.0, sums.1, sums.2, sums.3, sums.4, sums.5, sums.6, sums.7]
+    }
+
+    /// Takes in a count of this significand.
+    mutating func add(_ significand: Double) {
+        count += 1
+        accumulate(Self.values(significand), 1)
+    }
+
+    mutating func remove(_ significand: Double) {
+        count -= 1
+        accumulate(Self.values(significand), -1)
+    }
+
+    /// As removing the one and adding the other.
+    mutating func replace(_ old: Double, with new: Double) {
+        // Each is below 2^53, so their difference is exact.
+        accumulate(Self.values(new) &- Self.values(old), 1)
+    }
+
+    init() {}
+
+    /// Of so many counts with significand 1.
+    init(ones count: Int) {
+        self.count = count
+        accumulate(Self.values(1), Int128(count))
+    }
+
+    mutating func add(_ other: CountMoments) {
+        count += other.count
+        sums.0 += other.sums.0
+        sums.1 += other.sums.1
+        sums.2 += other.sums.2
+        sums.3 += other.sums.3
+        sums.4 += other.sums.4
+        sums.5 += other.sums.5
+        sums.6 += other.sums.6
+        sums.7 += other.sums.7
+    }
+
+    mutating func subtract(_ other: CountMoments) {
+        count -= other.count
+        sums.0 -= other.sums.0
+        sums.1 -= other.sums.1
+        sums.2 -= other.sums.2
+        sums.3 -= other.sums.3
+        sums.4 -= other.sums.4
+        sums.5 -= other.sums.5
+        sums.6 -= other.sums.6
+        sums.7 -= other.sums.7
+    }
+
+    private mutating func accumulate(_ values: Values, _ factor: Int128) {
+        sums.0 &+= factor &* Int128(values[0])
+        sums.1 &+= factor &* Int128(values[1])
+        sums.2 &+= factor &* Int128(values[2])
+        sums.3 &+= factor &* Int128(values[3])
+        sums.4 &+= factor &* Int128(values[4])
+        sums.5 &+= factor &* Int128(values[5])
+        sums.6 &+= factor &* Int128(values[6])
+        sums.7 &+= factor &* Int128(values[7])
+    }
+
+    /// T_1 ... T_8 of a significand. T_1 = x has at most 52 bits behind the point, so it is exact.
+    private static func values(_ significand: Double) -> Values {
+        let x = 2 * significand - 3
+        var values = Values()
+        var (before, now) = (1.0, x)
+        for index in 0..<8 {
+            values[index] = Int64((now * 0x1p52).rounded())
+            (before, now) = (now, 2 * x * now - before)
+        }
+        return values
+    }
+
+    /// Σ significand^power.
+    func sum(_ power: PowerSeries) -> Double {
+        var sum = power.coefficients[0] * Double(count)
+        for (index, moment) in list.enumerated() {
+            sum += power.coefficients[index + 1] * (Double(moment) * 0x1p-52)
+        }
+        return sum
+    }
+
+    /// m^power on [1, 2) as a sum of Chebyshev polynomials of 2m − 3.
+    struct PowerSeries: Sendable {
+        let coefficients: [Double]
+
+        /// Interpolates in many more points than the degree, so that what is cut off is all that is lost.
+        init(power: Double) {
+            switch power {
+            case 0: coefficients = [1] + Array(repeating: 0, count: 8)
+            case 1: coefficients = [1.5, 0.5] + Array(repeating: 0, count: 7)
+            default:
+                let pointCount = 64
+                coefficients = (0...8).map { degree in
+                    var sum = 0.0
+                    for point in 0..<pointCount {
+                        let angle = Double.pi * (Double(point) + 0.5) / Double(pointCount)
+                        sum += pow((cos(angle) + 3) / 2, power) * cos(Double(degree) * angle)
+                    }
+                    return sum * (degree == 0 ? 1 : 2) / Double(pointCount)
+                }
+            }
+        }
+    }
+}

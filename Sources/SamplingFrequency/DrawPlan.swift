@@ -1,0 +1,129 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// How to draw from a `DrawTable` as it is now, less some rows: once a request, then as many draws as wanted.
+///
+/// Excluded rows are left out of every class by rank, so no draw ever hits one, and their counts are taken out of the
+/// sums exactly: whatever share they held, the probabilities of the others add up to 1.
+package struct DrawPlan: Sendable {
+    private let table: DrawTable
+    private let power: Double
+    private let classes: [ClassPlan]
+    /// Running sums over `classes`: of rows, and of the weights that bound their counts^power.
+    private var rowsThrough: [Int] = []
+    private var weightThrough: [Double] = []
+    /// Counts are divided by 2^topExponent before they are raised to a power, so that none overflows.
+    private var topExponent = 0
+    /// Σ (count / 2^topExponent)^power over the rows with a count; 0 if there are none.
+    private var sum = 0.0
+
+    private struct ClassPlan: Sendable {
+        let number: Int
+        let exponent: Int
+        let rowCount: Int
+        /// For the rank of the i-th excluded row of the class, that rank less i, ascending.
+        let skips: [Int]
+    }
+
+    /// `excluded`: rows with their counts, each once; those that the table does not have are passed over.
+    package init(_ table: DrawTable, excluding excluded: [(row: UInt32, count: Double)], power: Double) {
+        self.table = table
+        self.power = power
+        var ranks: [Int: [Int]] = [:]
+        var moments: [Int: CountMoments] = [:]
+        for (row, count) in excluded where table.contains(row) {
+            let number = table.classNumber(of: row)
+            ranks[number, default: []].append(table.rank(of: row))
+            moments[number, default: CountMoments()].add(RowClass.significand(of: count))
+        }
+        let series = CountMoments.PowerSeries(power: power)
+        var plans: [ClassPlan] = []
+        var sums: [Double] = []
+        for rowClass in table.classesInOrder {
+            let skips = (ranks[rowClass.number] ?? []).sorted().enumerated().map { $1 - $0 }
+            var rest = rowClass.moments
+            if let out = moments[rowClass.number] { rest.subtract(out) }
+            guard rest.count > 0 else { continue }
+            plans.append(
+                ClassPlan(
+                    number: rowClass.number,
+                    exponent: rowClass.exponent,
+                    rowCount: rest.count,
+                    skips: skips
+                )
+            )
+            sums.append(rowClass.number == 0 ? 0 : rest.sum(series))
+        }
+        classes = plans
+        topExponent = plans.last?.exponent ?? 0
+        var (rowCount, weight) = (0, 0.0)
+        for (plan, sum) in zip(plans, sums) {
+            let scale = exp2(power * Double(plan.exponent - topExponent))
+            rowCount += plan.rowCount
+            if plan.number > 0 {
+                weight += Double(plan.rowCount) * scale * exp2(power)
+                self.sum += sum * scale
+            }
+            rowsThrough.append(rowCount)
+            weightThrough.append(weight)
+        }
+    }
+
+    /// M: how many rows can be drawn uniformly.
+    package var rowCount: Int { rowsThrough.last ?? 0 }
+
+    /// How many rows can be drawn by count.
+    package var countedRowCount: Int { rowCount - (classes.first?.number == 0 ? classes[0].rowCount : 0) }
+
+    /// The probability that a draw by count^power hits a row with this count, one that the plan has.
+    package func probability(ofCount count: Double) -> Double {
+        guard count > 0, sum > 0 else { return 0 }
+        let scaled = Double(sign: .plus, exponent: -topExponent, significand: count)
+        let weight = power == 1 ? scaled : power == 0 ? 1 : pow(scaled, power)
+        return min(1, weight / sum)
+    }
+
+    /// A row, each as likely as the next. There must be one.
+    package func uniformRow(_ random: inout DrawGenerator) -> UInt32 {
+        let number = random.below(rowCount)
+        let place = rowsThrough.firstIndexAbove(number)
+        return row(classes[place], number - (place == 0 ? 0 : rowsThrough[place - 1]))
+    }
+
+    /// A row with a count, as likely as count^power, and its count. There must be one. Tries twice at most on average.
+    package func countedRow(_ random: inout DrawGenerator, _ count: (UInt32) -> Double) -> (row: UInt32, count: Double)
+    {
+        while true {
+            let last = weightThrough.count - 1
+            // The product may round up to the whole of it.
+            let plan = classes[min(weightThrough.firstIndexAbove(random.unit() * weightThrough[last]), last)]
+            let row = row(plan, random.below(plan.rowCount))
+            let count = count(row)
+            if power == 0 { return (row, count) }
+            let half = count.significand / 2
+            if random.unit() < (power == 1 ? half : pow(half, power)) { return (row, count) }
+        }
+    }
+
+    /// The row with so many rows of its class before it, the excluded ones not counted.
+    private func row(_ plan: ClassPlan, _ place: Int) -> UInt32 {
+        table.row(place + plan.skips.firstIndexAbove(place), ofClass: plan.number)
+    }
+}
+
+extension Array where Element: Comparable {
+    /// The first place with an element above `value` in an ascending list; the end if there is none.
+    fileprivate func firstIndexAbove(_ value: Element) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] > value { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
