@@ -77,7 +77,7 @@ private struct ModelRun {
     }
 
     private func states() -> [String: StatisticsState] {
-        Dictionary(uniqueKeysWithValues: fixture.store.collections().map { ($0.name, StatisticsState($0)) })
+        Dictionary(uniqueKeysWithValues: fixture.store.collections().map { ($0.name, StatisticsState($0.collection)) })
     }
 
     private func simplified(_ outcome: WriteOutcome) -> StoreModel.Expected {
