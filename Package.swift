@@ -106,7 +106,7 @@ let package = Package(
             name: "LogQServerTests",
             dependencies: [
                 "TestSupport", "LogQServer", "WireProtocol", "ItemStore", "PackedStrings", "VectorIndex",
-                nioCore, nioEmbedded, logging,
+                nioCore, nioConcurrency, nioEmbedded, logging,
             ]
         ),
         .testTarget(

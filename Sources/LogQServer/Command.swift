@@ -31,6 +31,8 @@ final class Command: Sendable {
         case lookup(@Sendable (Request, Services) throws(WireError) -> Lookup)
         /// Runs in the query pool.
         case search(@Sendable (Request, Services) throws(WireError) -> Search)
+        /// Draws, in the query pool too.
+        case sample(@Sendable (Request, Services) throws(WireError) -> Sampling)
         /// Goes to the store's writer, together with its neighbours.
         case write(@Sendable (Request) throws(WireError) -> Write)
     }
@@ -66,14 +68,29 @@ struct Search: Sendable {
         return query
     }
 
-    func error(_ error: StoreError) -> WireError {
-        guard error.code == .timeout else { return WireError(error) }
-        let advice = "try again later, or with a longer timeout_ms="
-        return WireError(.timeout, "got no answer within \(timeoutMilliseconds) ms, nothing is returned: \(advice)")
-    }
+}
+
+/// A draw for the pool.
+struct Sampling: Sendable {
+    let collection: Collection
+    let query: SampleQuery
+    let timeoutMilliseconds: Int
+    /// How much memory its answer takes at most, as values or as text.
+    let answerByteCount: Int
+    let reply: @Sendable (SampleAnswer) -> Reply
 }
 
 extension WireError {
+    /// What became of a query that had so much time.
+    init(_ error: StoreError, within timeoutMilliseconds: Int) {
+        guard error.code == .timeout else {
+            self.init(error)
+            return
+        }
+        let advice = "try again later, or with a longer timeout_ms="
+        self.init(.timeout, "got no answer within \(timeoutMilliseconds) ms, nothing is returned: \(advice)")
+    }
+
     init(_ error: StoreError) {
         self.init(WireErrorCode(error.code), error.message)
     }

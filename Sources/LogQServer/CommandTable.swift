@@ -6,7 +6,7 @@ import WireProtocol
 /// Every verb, once. The parser, `HELP`, the arity errors and the test that holds PROTOCOL.md against the daemon all
 /// read this table; the handlers stand in `Commands+*.swift`.
 enum CommandTable {
-    static let commands: [Command] = session + collections + items + features + frequencies + searches
+    static let commands: [Command] = session + collections + items + features + frequencies + searches + sampling
 
     static let syntaxes = commands.map(\.syntax)
 

@@ -142,6 +142,7 @@ extension Commands {
             ("waiting-queries", "\(searches.waitingCount)"),
             ("searches", "\(searches.searchCount)"),
             ("search-passes", "\(searches.passCount)"),
+            ("samplings", "\(searches.samplingCount)"),
             ("connections", "\(metrics.connectionCount.load(ordering: .relaxed))"),
             ("connections-accepted", "\(metrics.acceptedConnectionCount.load(ordering: .relaxed))"),
             ("connections-refused", "\(metrics.refusedConnectionCount.load(ordering: .relaxed))"),

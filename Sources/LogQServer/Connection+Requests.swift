@@ -117,6 +117,8 @@ extension Connection {
                 begin(lookup, lineByteCount)
             case .search(let handler):
                 begin(try handler(request, services), lineByteCount, takenAt: start ?? .now)
+            case .sample(let handler):
+                begin(try handler(request, services), lineByteCount, takenAt: start ?? .now)
             case .write(let handler):
                 gather(try handler(request), lineByteCount)
             }
@@ -234,42 +236,74 @@ extension Connection {
         }
     }
 
-    // MARK: - Searches
+    // MARK: - Searches and draws
 
     private func begin(_ search: Search, _ lineByteCount: Int, takenAt start: ContinuousClock.Instant) {
+        let answerByteCount = max(search.answerByteCount, search.query.selectionByteCount(in: search.collection))
+        beginQuery(lineByteCount + answerByteCount) { (isWanted, deliver) in
+            let timeout = search.timeoutMilliseconds
+            return services.pool.submit(
+                QueuedSearch(
+                    collection: search.collection,
+                    query: search.query(takenAt: start),
+                    isWanted: isWanted,
+                    complete: { deliver($0.map(search.reply).mapError { WireError($0, within: timeout) }) }
+                )
+            )
+        }
+    }
+
+    private func begin(_ sampling: Sampling, _ lineByteCount: Int, takenAt start: ContinuousClock.Instant) {
+        beginQuery(lineByteCount + sampling.answerByteCount) { (isWanted, deliver) in
+            let timeout = sampling.timeoutMilliseconds
+            return services.pool.submit(
+                QueuedSampling(
+                    collection: sampling.collection,
+                    query: sampling.query,
+                    deadline: start + .milliseconds(timeout),
+                    isWanted: isWanted,
+                    complete: { deliver($0.map(sampling.reply).mapError { WireError($0, within: timeout) }) }
+                )
+            )
+        }
+    }
+
+    /// Gives a query its place and lets `submit` hand it to the pool, with how to ask whether it is still wanted, and
+    /// where its outcome goes.
+    private func beginQuery(
+        _ heldByteCount: Int,
+        submit: (@escaping @Sendable () -> Bool, @escaping @Sendable (Result<Reply, WireError>) -> Void) -> Bool
+    ) {
         guard let context else { return }
-        let heldByteCount = max(search.answerByteCount, search.query.selectionByteCount(in: search.collection))
-        let place = state.start(.search, heldByteCount: lineByteCount + heldByteCount)
+        let place = state.start(.search, heldByteCount: heldByteCount)
         let eventLoop = context.eventLoop
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         let writer = session.writer
         let life = self.life
-        let queued = QueuedSearch(
-            collection: search.collection,
-            query: search.query(takenAt: start),
-            isWanted: { !life.isGone.load(ordering: .relaxed) },
-            complete: { outcome in
-                let answer = Self.answer(search, outcome, writer)
+        let isTaken = submit(
+            { !life.isGone.load(ordering: .relaxed) },
+            { outcome in
+                let answer = Self.answer(outcome, writer)
                 eventLoop.execute { connection.value.searched(place, answer) }
             }
         )
-        if !services.pool.submit(queued) {
+        if !isTaken {
             errorCount += 1
             let waitingMax = services.configuration.waitingQueriesMax
-            let error = WireError(.busy, "got a search while \(waitingMax) wait, expected fewer: try again later")
+            let error = WireError(.busy, "got a query while \(waitingMax) wait, expected fewer: try again later")
             state.finish(place, with: .failure(error))
         }
     }
 
     /// On a thread of the pool: thousands of rows are written there, not on the event loop.
-    private static func answer(_ search: Search, _ outcome: TopKOutcome, _ writer: ReplyWriter) -> Answer {
+    private static func answer(_ outcome: Result<Reply, WireError>, _ writer: ReplyWriter) -> Answer {
         switch outcome {
-        case .success(let answer):
+        case .success(let reply):
             var bytes = ByteBuffer()
-            writer.write(search.reply(answer), into: &bytes)
+            writer.write(reply, into: &bytes)
             return .bytes(bytes)
         case .failure(let error):
-            return .failure(search.error(error))
+            return .failure(error)
         }
     }
 
@@ -285,7 +319,7 @@ extension Command.Action {
         switch self {
         case .session, .quit: .session
         case .read, .lookup: .read
-        case .search: .search
+        case .search, .sample: .search
         case .write: .write
         }
     }

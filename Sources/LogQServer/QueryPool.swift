@@ -9,7 +9,7 @@ import Musl
 import Darwin
 #endif
 
-/// The threads that run searches, so that an event loop never does.
+/// The threads that run searches and draws, so that an event loop never does.
 ///
 /// A scan of a million items takes milliseconds: long for a loop that answers point lookups in microseconds. Many
 /// searches are cheaper together: a thread takes the oldest that waits and up to seven more for the same collection,
@@ -34,7 +34,12 @@ final class QueryPool: Sendable {
         queue.append(search)
     }
 
-    /// How many searches wait for a thread; how many were run so far, in how many passes.
+    /// The same for a draw.
+    func submit(_ sampling: QueuedSampling) -> Bool {
+        queue.append(sampling)
+    }
+
+    /// How many queries wait for a thread; how many searches were run so far, in how many passes, and how many draws.
     var statistics: SearchQueue.Statistics { queue.statistics }
 
     /// Runs what was submitted and ends the threads. Blocks.
@@ -69,9 +74,10 @@ private func runSearches(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRa
     while let work = queue.next() {
         switch work {
         case .begin(let batch):
-            for search in batch.late where search.isWanted() {
-                search.complete(.failure(StoreError(.timeout, "the search was not begun in time")))
-            }
+            let lateness = StoreError(.timeout, "the query was not begun in time")
+            for search in batch.late where search.isWanted() { search.complete(.failure(lateness)) }
+            for sampling in batch.lateSamplings where sampling.isWanted() { sampling.complete(.failure(lateness)) }
+            if let sampling = batch.sampling { draw(sampling) }
             guard !batch.searches.isEmpty else { continue }
             let pass = PassUnderWay(batch.searches)
             queue.begin(pass)
@@ -91,6 +97,11 @@ private func takePart(in underWay: PassUnderWay, _ queue: SearchQueue) {
         let search = underWay.searches[index]
         if search.isWanted() { search.complete(outcome) }
     }
+}
+
+private func draw(_ sampling: QueuedSampling) {
+    let outcome = Result { () throws(StoreError) in try sampling.collection.sample(sampling.query) }
+    if sampling.isWanted() { sampling.complete(outcome) }
 }
 
 /// Ranks this thread below the event loops.

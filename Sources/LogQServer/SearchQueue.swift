@@ -22,6 +22,30 @@ struct QueuedSearch: Sendable {
     var selectionByteCount: Int { query.selectionByteCount(in: collection) }
 }
 
+/// A draw of negatives that waits for the query pool.
+struct QueuedSampling: Sendable {
+    let collection: Collection
+    let query: SampleQuery
+    /// When it is too late to begin.
+    let deadline: ContinuousClock.Instant
+    /// As of `QueuedSearch`.
+    let isWanted: @Sendable () -> Bool
+    let complete: @Sendable (Result<SampleAnswer, StoreError>) -> Void
+}
+
+/// What waits for the query pool.
+private enum QueuedQuery {
+    case search(QueuedSearch)
+    case sampling(QueuedSampling)
+
+    var isWanted: Bool {
+        switch self {
+        case .search(let search): search.isWanted()
+        case .sampling(let sampling): sampling.isWanted()
+        }
+    }
+}
+
 /// A pass, and the searches that wait for its outcomes.
 final class PassUnderWay: Sendable {
     let pass: TopKPass
@@ -34,7 +58,8 @@ final class PassUnderWay: Sendable {
     }
 }
 
-/// What the threads of the pool share: the searches that wait, and the passes that are under way.
+/// What the threads of the pool share: the queries that wait, and the passes that are under way. Searches go together;
+/// a draw takes a millisecond at most and is one thread's, in its turn.
 ///
 /// Bounded, closed once. A mutex and a condition of pthreads, because thread sanitizers understand them.
 final class SearchQueue: @unchecked Sendable {
@@ -53,14 +78,21 @@ final class SearchQueue: @unchecked Sendable {
     }
 
     struct Batch {
-        /// Up to eight of one collection; none if all that waited are late, or nobody wants them any more.
+        /// Up to eight of one collection; none if it was a draw's turn, or all that waited are late, or nobody wants them
+        /// any more.
         var searches: [QueuedSearch] = []
+        /// A draw, and then no searches.
+        var sampling: QueuedSampling?
         /// Their deadline passed while they waited.
         var late: [QueuedSearch] = []
+        var lateSamplings: [QueuedSampling] = []
     }
 
     struct Statistics {
+        /// Searches and draws.
         var waitingCount = 0
+        /// Draws that were begun.
+        var samplingCount = 0
         /// Searches for which passes were made, and the passes.
         var searchCount = 0
         var passCount = 0
@@ -71,13 +103,14 @@ final class SearchQueue: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private let waitingMax: Int
-    private var waiting = Deque<QueuedSearch>()
-    /// Rises with every search that is appended: for those who look without the lock.
+    private var waiting = Deque<QueuedQuery>()
+    /// Rises with every query that is appended: for those who look without the lock.
     private let arrivalCount = Atomic<Int>(0)
     private var passes: [PassUnderWay] = []
     private var idleThreadCount = 0
     private var searchCount = 0
     private var passCount = 0
+    private var samplingCount = 0
     private var isClosed = false
 
     init(waitingMax: Int) {
@@ -97,6 +130,7 @@ final class SearchQueue: @unchecked Sendable {
         withLock {
             Statistics(
                 waitingCount: waiting.count,
+                samplingCount: samplingCount,
                 searchCount: searchCount,
                 passCount: passCount,
                 idleThreadCount: idleThreadCount
@@ -106,12 +140,21 @@ final class SearchQueue: @unchecked Sendable {
 
     /// False if the queue is full or closed.
     func append(_ search: QueuedSearch) -> Bool {
+        append(.search(search))
+    }
+
+    /// False if the queue is full or closed.
+    func append(_ sampling: QueuedSampling) -> Bool {
+        append(.sampling(sampling))
+    }
+
+    private func append(_ query: QueuedQuery) -> Bool {
         withLock {
             guard !isClosed else { return false }
             // Those of clients that are gone must not keep others out.
-            if waiting.count >= waitingMax { waiting.removeAll { !$0.isWanted() } }
+            if waiting.count >= waitingMax { waiting.removeAll { !$0.isWanted } }
             guard waiting.count < waitingMax else { return false }
-            waiting.append(search)
+            waiting.append(query)
             arrivalCount.wrappingAdd(1, ordering: .relaxed)
             pthread_cond_signal(condition)
             return true
@@ -125,7 +168,7 @@ final class SearchQueue: @unchecked Sendable {
         }
     }
 
-    /// Waits for work. A search that waits comes before a pass that could be joined. Nil when the queue is closed and
+    /// Waits for work. A query that waits comes before a pass that could be joined. Nil when the queue is closed and
     /// nothing is left to do.
     func next() -> Work? {
         waitBriefly()
@@ -164,24 +207,30 @@ final class SearchQueue: @unchecked Sendable {
         withLock { passes.removeAll { $0 === pass } }
     }
 
-    /// The oldest search that is not too late, and those that can go with it.
+    /// The oldest query that is not too late; if it is a search, with those that can go with it.
     private func takeBatch() -> Batch {
         let now = ContinuousClock.now
         var batch = Batch()
-        while batch.searches.isEmpty, let search = waiting.popFirst() { batch.append(search, now) }
+        while batch.searches.isEmpty, batch.sampling == nil, let query = waiting.popFirst() {
+            switch query {
+            case .search(let search): batch.append(search, now)
+            case .sampling(let sampling): batch.append(sampling, now)
+            }
+        }
+        if batch.sampling != nil { samplingCount += 1 }
         guard let first = batch.searches.first else { return batch }
         var byteCount = first.selectionByteCount
         var index = 0
         while index < min(waiting.count, Self.gatherAmongMax), batch.searches.count < TopKPass.queryCountMax {
-            let search = waiting[index]
-            guard search.collection === first.collection,
+            guard case .search(let search) = waiting[index], search.collection === first.collection,
                 byteCount + search.selectionByteCount <= TopKPass.selectionBytesMax
             else {
                 index += 1
                 continue
             }
             byteCount += search.selectionByteCount
-            batch.append(waiting.remove(at: index), now)
+            waiting.remove(at: index)
+            batch.append(search, now)
         }
         return batch
     }
@@ -198,5 +247,10 @@ extension SearchQueue.Batch {
         guard search.isWanted() else { return }
         let isLate = search.query.deadline.map { $0 < now } ?? false
         if isLate { late.append(search) } else { searches.append(search) }
+    }
+
+    fileprivate mutating func append(_ sampling: QueuedSampling, _ now: ContinuousClock.Instant) {
+        guard sampling.isWanted() else { return }
+        if sampling.deadline < now { lateSamplings.append(sampling) } else { self.sampling = sampling }
     }
 }

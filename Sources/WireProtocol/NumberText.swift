@@ -15,6 +15,16 @@ package enum NumberText {
 
     /// Reads an unsigned integer. One that is too large reads as `UInt64.max`; nil if `word` is none.
     package static func unsigned(_ word: UnsafeRawBufferPointer) -> UInt64? {
+        guard let (value, isTooLarge) = scanUnsigned(word) else { return nil }
+        return isTooLarge ? .max : value
+    }
+
+    /// Whether `word` is an unsigned integer that is too large.
+    package static func isTooLarge(_ word: UnsafeRawBufferPointer) -> Bool {
+        scanUnsigned(word)?.isTooLarge ?? false
+    }
+
+    private static func scanUnsigned(_ word: UnsafeRawBufferPointer) -> (value: UInt64, isTooLarge: Bool)? {
         guard !word.isEmpty else { return nil }
         var value: UInt64 = 0
         var isTooLarge = false
@@ -26,7 +36,7 @@ package enum NumberText {
             isTooLarge = isTooLarge || overflowTens || overflowSum
             value = sum
         }
-        return isTooLarge ? .max : value
+        return (value, isTooLarge)
     }
 
     /// Reads a signed integer that fits; nil otherwise.

@@ -35,6 +35,8 @@ struct OptionParser {
             return .strings(try keys(value))
         case .writerSequence:
             return try writerSequence(value)
+        case .weights:
+            return try weights(value)
         }
     }
 
@@ -48,7 +50,9 @@ struct OptionParser {
         if integer > range.upperBound, isLimited {
             throw WireError(.limit, "got \(name)=\(quotedNumber(value)), expected at most \(range.upperBound)")
         }
-        guard range.contains(integer) else { throw refused(value, expected: expected) }
+        guard range.contains(integer), range.upperBound < .max || !NumberText.isTooLarge(value) else {
+            throw refused(value, expected: expected)
+        }
         return integer
     }
 
@@ -109,6 +113,16 @@ struct OptionParser {
             throw refused(value, expected: expected)
         }
         return .writerSequence(writer: String(decoding: writer, as: UTF8.self), number: Int64(number))
+    }
+
+    private func weights(_ value: UnsafeRawBufferPointer) throws(WireError) -> OptionValue {
+        let numbers = value.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+            .map { NumberText.double(UnsafeRawBufferPointer(rebasing: $0)) ?? .nan }
+        guard numbers.count == 2, numbers.allSatisfy({ $0.isFinite && $0 >= 0 }), numbers.contains(where: { $0 > 0 })
+        else {
+            throw refused(value, expected: "two numbers as \(option.placeholder), neither below 0, not both 0")
+        }
+        return .weights(numbers[0], numbers[1])
     }
 
     private var name: String { option.name.rawValue }

@@ -121,10 +121,7 @@ package struct ReplyWriter: Sendable {
     /// Takes the reply that began at `start` back, and says instead that it is too long.
     package func writeTooLong(into buffer: inout ByteBuffer, start: Int) {
         buffer.moveWriterIndex(to: start)
-        write(
-            WireError(.limit, "got a reply of more than \(replyBytesMax) bytes, expected at most that: ask for less"),
-            into: &buffer
-        )
+        write(.replyTooLong(bytesMax: replyBytesMax), into: &buffer)
     }
 
     /// `text` if it fits on one line, which ours all do; with controls replaced if it came from elsewhere.

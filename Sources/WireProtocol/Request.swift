@@ -15,6 +15,7 @@ package struct Request: Sendable {
     /// Nil for `-`.
     package var step: Int64?
     package var k = 0
+    package var count = 0
     package var word: String?
     package var vector: [Float]?
     /// Minified.
@@ -58,6 +59,10 @@ package struct Request: Sendable {
     package func writerSequence(_ name: OptionName) -> (writer: String, number: Int64)? {
         if case .writerSequence(let writer, let number) = value(of: name) { (writer, number) } else { nil }
     }
+
+    package func weights(_ name: OptionName) -> (Double, Double)? {
+        if case .weights(let first, let second) = value(of: name) { (first, second) } else { nil }
+    }
 }
 
 /// The value of an option, by the kind that its syntax names.
@@ -69,4 +74,5 @@ package enum OptionValue: Sendable, Equatable {
     /// An id, ids or keys.
     case strings(PackedStrings)
     case writerSequence(writer: String, number: Int64)
+    case weights(Double, Double)
 }

@@ -84,7 +84,9 @@ private struct Parse {
             case .step:
                 request.step = try step(word)
             case .k:
-                request.k = try k(word)
+                request.k = try number(word, named: "k", max: limits.kMax)
+            case .count:
+                request.count = try number(word, named: "n", max: limits.idsMax)
             case .version:
                 guard NumberText.unsigned(word) == UInt64(Limits.protocolVersion) else {
                     let got = quotedNumber(word)
@@ -114,14 +116,15 @@ private struct Parse {
         return Int64(step)
     }
 
-    private func k(_ word: UnsafeRawBufferPointer) throws(WireError) -> Int {
-        guard let k = NumberText.unsigned(word), k > 0 else {
-            throw WireError(.badRequest, "got k \(quoted(word)), expected 1 to \(limits.kMax)")
+    /// How much is asked for: 1 to `max`.
+    private func number(_ word: UnsafeRawBufferPointer, named name: String, max: Int) throws(WireError) -> Int {
+        guard let number = NumberText.unsigned(word), number > 0 else {
+            throw WireError(.badRequest, "got \(name) \(quoted(word)), expected 1 to \(max)")
         }
-        guard k <= limits.kMax else {
-            throw WireError(.limit, "got k \(quotedNumber(word)), expected at most \(limits.kMax)")
+        guard number <= max else {
+            throw WireError(.limit, "got \(name) \(quotedNumber(word)), expected at most \(max)")
         }
-        return Int(k)
+        return Int(number)
     }
 
     // MARK: Options

@@ -31,6 +31,8 @@ package final class VerbSyntax: Sendable {
         case step
         /// The k of `TOPK`.
         case k
+        /// The n of `SAMPLE`: from 1 to the limit of ids.
+        case count
         /// The protocol version of `HELLO`.
         case version
         /// Any word, and it may be missing.
@@ -44,6 +46,7 @@ package final class VerbSyntax: Sendable {
             case .id: "id"
             case .step: "step"
             case .k: "k"
+            case .count: "n"
             case .version: "\(Limits.protocolVersion)"
             case .optionalWord(let name): "[\(name)]"
             }
@@ -102,6 +105,7 @@ package enum OptionName: String, Sendable, CaseIterable {
     case radius
     case except, with
     case margin, sample, strategy, seed
+    case by, power, mix, unique
     case timeoutMilliseconds = "timeout_ms"
     case like
 }
@@ -152,6 +156,8 @@ package struct OptionSyntax: Sendable {
         case keys
         /// `writer:n`
         case writerSequence
+        /// `B:B'`: two finite numbers, neither below 0, not both 0.
+        case weights
     }
 
     package var usage: String {

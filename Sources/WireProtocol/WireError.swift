@@ -33,6 +33,10 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     package var description: String { "\(code.rawValue) \(message)" }
+
+    package static func replyTooLong(bytesMax: Int) -> WireError {
+        WireError(.limit, "got a reply of more than \(bytesMax) bytes, expected at most that: ask for less")
+    }
 }
 
 /// Quotes bytes that a client sent, for a message: cut short, and printable, so that no byte of a request can break the

@@ -31,6 +31,7 @@ struct RequestParserTests {
         #expect(try parse("HELP").word == nil)
         #expect(try parse("HELP put").word == "put")
         #expect(try parse("TOPK shop 10000 [1]").k == 10_000)
+        #expect(try parse("SAMPLE shop 16384").count == 16_384)
         let score = try parse("SCORE shop [1,2] a b")
         #expect(score.vector == [1, 2])
         #expect(score.ids == strings("a", "b"))
@@ -51,6 +52,12 @@ struct RequestParserTests {
         #expect(sequence.writer == "worker-1_X")
         #expect(sequence.number == .max)
         #expect(try parse("FGET c fields=a,b%20c,%c3%a9 x").strings(.fields) == strings("a", "b c", "é"))
+        for (text, expected) in [("3:1", (3.0, 1.0)), ("0:1e-300", (0, 1e-300)), (".5:0", (0.5, 0))] {
+            let weights = try #require(try parse("SAMPLE c 1 mix=\(text)").weights(.mix))
+            #expect(weights == expected)
+        }
+        #expect(try parse("SAMPLE c 1").weights(.mix) == nil)
+        #expect(try parse("SAMPLE c 1 seed=18446744073709551615").integer(.seed) == .max)
         #expect(try parse("HELLO 1").choice(.vectors) == nil)
         #expect(try parse("HELLO 1 vectors=f32").choice(.vectors) == 1)
     }
@@ -88,6 +95,8 @@ struct RequestParserTests {
             ("TOPK c -1 [1]", .badRequest),
             ("TOPK c 1.5 [1]", .badRequest), ("TOPK c 10001 [1]", .limit), ("TOPK c 9223372036854775808 [1]", .limit),
             ("TOPK c 99999999999999999999999 [1]", .limit),
+            ("SAMPLE c", .badRequest), ("SAMPLE c 0", .badRequest), ("SAMPLE c -1", .badRequest),
+            ("SAMPLE c x", .badRequest), ("SAMPLE c 16385", .limit), ("SAMPLE c 9223372036854775808", .limit),
             // Options.
             ("CREATE c", .badRequest), ("CREATE c metric=l2", .badRequest), ("CREATE c 64", .badRequest),
             ("CREATE c dim=0", .badRequest), ("CREATE c dim=x", .badRequest), ("CREATE c dim=", .badRequest),
@@ -104,6 +113,12 @@ struct RequestParserTests {
             ("OBSERVE c 1 seq=a.b:1 a", .badRequest),
             ("OBSERVE c 1 seq=w:9223372036854775808 a", .badRequest), ("FGET c fields= a", .badRequest),
             ("FGET c fields=%zz a", .badRequest),
+            ("SAMPLE c 1 mix=", .badRequest), ("SAMPLE c 1 mix=1", .badRequest), ("SAMPLE c 1 mix=1:", .badRequest),
+            ("SAMPLE c 1 mix=:1", .badRequest), ("SAMPLE c 1 mix=1:2:3", .badRequest),
+            ("SAMPLE c 1 mix=0:0", .badRequest), ("SAMPLE c 1 mix=-1:2", .badRequest),
+            ("SAMPLE c 1 mix=1:-2", .badRequest), ("SAMPLE c 1 mix=1:1e400", .badRequest),
+            ("SAMPLE c 1 mix=nan:1", .badRequest), ("SAMPLE c 1 mix=x:1", .badRequest),
+            ("SAMPLE c 1 seed=-1", .badRequest), ("SAMPLE c 1 seed=18446744073709551616", .badRequest),
             // Ids.
             ("GET c a b=c", .badID), ("GET c a,b", .badID), ("GET c %", .badID), ("GET c a%2", .badID),
             ("GET c %gg", .badID),
@@ -147,6 +162,11 @@ struct RequestParserTests {
         ("GET c a\tb", "got control byte 0x09 at byte 8 of the line"),
         ("HELLO 2", "got protocol 2, expected 1"), ("PING x", "got 'x' too many, expected PING"),
         ("TOPK c 9223372036854775808 [1]", "got k 9223372036854775808, expected at most 10000"),
+        ("SAMPLE c 0", "got n '0', expected 1 to 16384"), ("SAMPLE c 16385", "got n 16385, expected at most 16384"),
+        (
+            "SAMPLE c 1 mix=1:-2",
+            "got mix='1:-2', expected two numbers as B:B', neither below 0, not both 0"
+        ),
         ("GET c a b=c", "got id 'b=c' with a raw byte that is written %3D (options stand before the ids)"),
     ])
     func saysWhatWasGotAndExpected(line: String, message: String) {

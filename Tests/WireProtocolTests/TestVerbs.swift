@@ -47,6 +47,14 @@ enum TestVerbs {
         ),
         VerbSyntax("SCORE", [.collection], tail: .vectorThenIDs),
         VerbSyntax(
+            "SAMPLE",
+            [.collection, .count],
+            options: [
+                OptionSyntax(.mix, .weights, "B:B'", help: "two weights"),
+                OptionSyntax(.seed, .integer(0...UInt64.max), "s", help: "a seed"),
+            ]
+        ),
+        VerbSyntax(
             "SCAN",
             [.collection],
             options: [

@@ -19,7 +19,7 @@ struct ProtocolDocumentTests {
 
     @Test("was read")
     func wasRead() {
-        #expect(document.verbs.count == 21, "\(document.verbs.map(\.name))")
+        #expect(document.verbs.count == 22, "\(document.verbs.map(\.name))")
         #expect(document.codes.count == 14, "\(document.codes)")
         #expect(document.reservedCodes.count == 4, "\(document.reservedCodes)")
         let logQ = document.verbs.first { $0.name == "LOGQ" }
