@@ -181,6 +181,32 @@ extension LogQClient {
         )
     }
 
+    /// Draws negatives, each with its probability. Throws `busy` and `timeout` as `topK` does. See
+    /// ``LogQRequest/sample(_:_:by:unique:except:seed:with:timeout:)``.
+    public func sample(
+        _ collection: String,
+        _ count: Int,
+        by distribution: SamplingDistribution = .uniform,
+        unique: Bool = false,
+        except: [ItemID] = [],
+        seed: UInt64? = nil,
+        with columns: SampleColumns = [],
+        timeout: Duration? = nil
+    ) async throws(LogQError) -> [SampledItem] {
+        try await send(
+            .sample(
+                collection,
+                count,
+                by: distribution,
+                unique: unique,
+                except: except,
+                seed: seed,
+                with: columns,
+                timeout: timeout
+            )
+        )
+    }
+
     /// The scores of given ids against a vector; nil for an id without embedding.
     public func score(
         _ collection: String,

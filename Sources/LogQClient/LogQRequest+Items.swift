@@ -178,7 +178,7 @@ extension LogQRequest where Reply == [Neighbor] {
 
 extension Duration {
     /// Rounded up. What is far out of the daemon's range stays so.
-    fileprivate var wholeMilliseconds: Int64 {
+    var wholeMilliseconds: Int64 {
         let secondsMax: Int64 = 1_000_000_000
         let attosecondsPerMillisecond: Int64 = 1_000_000_000_000_000
         let (milliseconds, rest) = components.attoseconds.quotientAndRemainder(dividingBy: attosecondsPerMillisecond)

@@ -33,7 +33,7 @@ struct LogQCommand: AsyncParsableCommand {
                     ObserveCommand.self, SetFrequenciesCommand.self, LogFrequencyCommand.self, FrequenciesCommand.self,
                 ]
             ),
-            CommandGroup(name: "Search", subcommands: [TopKCommand.self, ScoreCommand.self]),
+            CommandGroup(name: "Search", subcommands: [TopKCommand.self, ScoreCommand.self, SampleCommand.self]),
             CommandGroup(
                 name: "Collections",
                 subcommands: [CreateCommand.self, DropCommand.self, SwapCommand.self, CollectionsCommand.self]

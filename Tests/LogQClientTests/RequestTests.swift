@@ -122,6 +122,27 @@ import WireProtocol
         #expect(try line(.frequencies("songs", ids: ["a"], batch: 4)) == "FREQ songs batch=4 a\n")
     }
 
+    @Test func linesOfSample() throws {
+        #expect(try line(.sample("songs", 5)) == "SAMPLE songs 5 by=uniform\n")
+        #expect(
+            try line(.sample("songs", 5, by: .frequency(power: 0.75), unique: true, except: ["a b", "c"], seed: .max))
+                == "SAMPLE songs 5 by=frequency power=0.75 unique=true except=a%20b,c seed=18446744073709551615\n"
+        )
+        #expect(
+            try line(
+                .sample(
+                    "songs",
+                    16_384,
+                    by: .mixed(inBatch: 3, uniform: 0.5),
+                    with: [.features, .logQ, .vector],
+                    timeout: .seconds(2)
+                )
+            )
+                == "SAMPLE songs 16384 by=mixed power=1 mix=3:0.5 with=vector,logq,features timeout_ms=2000\n"
+        )
+        #expect(try line(.sample("songs", 5, by: .recent, with: .logQ)) == "SAMPLE songs 5 by=recent with=logq\n")
+    }
+
     @Test func anyIDStaysOneWord() throws {
         for byte in UInt8.min...UInt8.max {
             let id = ItemID([byte, 0x61, byte])
@@ -159,6 +180,10 @@ import WireProtocol
         #expect(code(.topK("c", 1, nearest: .like("a"), radius: .infinity)) == .badRequest)
         #expect(code(.topK("c", 1, nearest: .like("a"), radius: .nan)) == .badRequest)
         #expect(code(.topK("c", 1, nearest: .like("a"), except: ["b"], margin: .infinity)) == .badRequest)
+        #expect(code(.sample("c", 1, by: .frequency(power: .nan))) == .badRequest)
+        #expect(code(.sample("c", 1, by: .mixed(inBatch: .infinity, uniform: 1))) == .badRequest)
+        #expect(code(.sample("c", 1, by: .mixed(inBatch: 1, uniform: .nan))) == .badRequest)
+        #expect(code(.sample("c", 1, except: ["a", ""])) == .badID)
         #expect(
             code(.observe("c", step: 1, ids: ["a"], sequence: WriterSequence(writer: "a b", number: 1))) == .badRequest
         )
@@ -242,6 +267,29 @@ import WireProtocol
                 Neighbor(id: "b", score: 1, rank: nil, vector: [1, 0], logQ: -2, features: nil),
             ]
         )
+    }
+
+    @Test func repliesOfSample() throws {
+        let plain = try reply(.sample("c", 2), "OK 1\na%20b 0.25 0.5\n")
+        #expect(plain == [SampledItem(id: "a b", q: 0.25, expected: 0.5, vector: nil, logQ: nil, features: nil)])
+        let all = try reply(
+            .sample("c", 2, with: [.vector, .logQ, .features]),
+            "OK 2\na 0.25 0.5 [1,0.5] -0.5 {\"by\":\"The Beatles\"}\nb 1e-5 2e-5 f32:AACAPwAAAAA= -2 -\n"
+        )
+        #expect(
+            all == [
+                SampledItem(
+                    id: "a",
+                    q: 0.25,
+                    expected: 0.5,
+                    vector: [1, 0.5],
+                    logQ: -0.5,
+                    features: #"{"by":"The Beatles"}"#
+                ), SampledItem(id: "b", q: 1e-5, expected: 2e-5, vector: [1, 0], logQ: -2, features: nil),
+            ]
+        )
+        #expect(try reply(.sample("c", 2), "OK 0\n").isEmpty)
+        #expect(throws: LogQError.self) { try reply(.sample("c", 2), "OK 1\na 0.25\n") }
     }
 
     @Test func repliesOfTheFrequencyVerbs() throws {

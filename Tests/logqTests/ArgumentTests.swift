@@ -87,6 +87,26 @@ import Testing
         #expect(try parse(GetCommand.self, "get", "items", "--", "-dash").ids == ["-dash"])
     }
 
+    @Test func waysToDraw() throws {
+        #expect(try parse(SampleCommand.self, "sample", "items", "5").distribution == .uniform)
+        let powered = try parse(SampleCommand.self, "sample", "c", "5", "--by", "frequency", "--power", "0.75")
+        #expect(powered.distribution == .frequency(power: 0.75) && !powered.unique && powered.seed == nil)
+        let mixed = try parse(
+            SampleCommand.self,
+            "sample",
+            "c",
+            "5",
+            "--by",
+            "mixed",
+            "--mix",
+            "3:0.5",
+            "--unique",
+            "--seed",
+            "18446744073709551615"
+        )
+        #expect(mixed.distribution == .mixed(inBatch: 3, uniform: 0.5) && mixed.unique && mixed.seed == .max)
+    }
+
     @Test func idsAreTakenAsTheyAreOrPercentEncoded() throws {
         #expect(try parse(GetCommand.self, "get", "c", "a%20b").global.ids(["a%20b"]) == ["a%20b"])
         let encoded = try parse(GetCommand.self, "get", "c", "a%20b", "--percent")
@@ -117,6 +137,15 @@ import Testing
         #expect(exitCode("topk", "items", "5", "[1]", "--strategy", "random") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--sample", "1", "--seed", "1") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--sample", "1", "--strategy", "best") == 64)
+        #expect(exitCode("sample", "items") == 64)
+        #expect(exitCode("sample", "items", "5", "--by", "luck") == 64)
+        #expect(exitCode("sample", "items", "5", "--by", "mixed") == 64)
+        #expect(exitCode("sample", "items", "5", "--mix", "1:1") == 64)
+        #expect(exitCode("sample", "items", "5", "--by", "mixed", "--mix", "0:0") == 64)
+        #expect(exitCode("sample", "items", "5", "--by", "mixed", "--mix", "1") == 64)
+        #expect(exitCode("sample", "items", "5", "--power", "0.5") == 64)
+        #expect(exitCode("sample", "items", "5", "--by", "frequency", "--power", "1.5") == 64)
+        #expect(exitCode("sample", "items", "5", "--with", "rank") == 64)
         #expect(exitCode("logq", "items", "a", "--unit", "expected") == 64)
         #expect(exitCode("logq", "items", "a", "--batch", "5") == 64)
         #expect(exitCode("load", "items", "--dim", "5") == 64)

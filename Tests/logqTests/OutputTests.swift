@@ -1,6 +1,6 @@
-import LogQClient
 import Testing
 
+@testable import LogQClient
 @testable import logq
 
 @Suite struct TableTests {
@@ -66,6 +66,27 @@ import Testing
         let report = Report.scores(["a", "b c"], [1.25, nil])
         #expect(report.text == "id   score\na     1.25\nb c      -")
         #expect(report.json.text == #"[{"id":"a","score":1.25},{"id":"b c","score":null}]"#)
+    }
+
+    @Test func samplesAsColumnsAndAsJSON() {
+        let all: SampleColumns = [.vector, .logQ, .features]
+        let items = [
+            SampledItem(id: "a", q: 0.25, expected: 0.5, vector: [1, 0.5], logQ: -1.5, features: #"{"x":1}"#),
+            SampledItem(id: "b c", q: 1e-5, expected: 2e-5, vector: [1, 0], logQ: -2, features: nil),
+        ]
+        #expect(
+            Report.samples(items, columns: []).text
+                == "id       q  expected\na     0.25       0.5\nb c  1e-05     2e-05"
+        )
+        let report = Report.samples(items, columns: all)
+        #expect(report.text.split(separator: "\n")[1] == "a     0.25       0.5   -1.5  [1,0.5]  {\"x\":1}")
+        #expect(report.text.split(separator: "\n")[2] == "b c  1e-05     2e-05     -2  [1,0]    -")
+        #expect(
+            report.json.text
+                == #"[{"id":"a","q":0.25,"expected":0.5,"logq":-1.5,"vector":[1,0.5],"features":{"x":1}},"#
+                + #"{"id":"b c","q":1e-5,"expected":2e-5,"logq":-2,"vector":[1,0],"features":null}]"#
+        )
+        #expect(Report.samples([], columns: []).json.text == "[]")
     }
 }
 

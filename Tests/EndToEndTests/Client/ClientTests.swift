@@ -116,6 +116,49 @@ import Testing
         }
     }
 
+    @Test func negatives() async throws {
+        try await withClient { client in
+            try await client.create("items", dimension: 2)
+            #expect(try await client.sample("items", 9).isEmpty)
+            for (index, id) in (["a", "b", "c d"] as [ItemID]).enumerated() {
+                try await client.put("items", id, [Float(index), 1], features: index == 0 ? "{\"x\": 1}" : nil)
+            }
+            let updates = [FrequencyUpdate("a", count: 16), FrequencyUpdate("b", count: 1)]
+            try await client.setFrequencies("items", step: 1, updates)
+            let all = try await client.sample(
+                "items",
+                3,
+                by: .mixed(inBatch: 1, uniform: 1, power: 0.5),
+                unique: true,
+                seed: .max,
+                with: [.vector, .logQ, .features],
+                timeout: .seconds(60)
+            )
+            let found = Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) })
+            for (id, q) in [("a", (0.8 + 1.0 / 3) / 2), ("b", (0.2 + 1.0 / 3) / 2), ("c d", 1.0 / 6)]
+                as [(ItemID, Double)]
+            {
+                #expect(abs(try #require(found[id]).q - q) < 1e-8)
+            }
+            #expect(found["a"]?.vector == [0, 1] && found["a"]?.features == #"{"x":1}"#)
+            #expect(abs(found["a"]!.logQ! - -0.06062462181643484) < 1e-12)
+            #expect(found["c d"]?.vector == [2, 1] && found["c d"]?.features == nil)
+            #expect(all.allSatisfy { $0.expected > 0 && $0.expected <= 1 })
+            let plain = try await client.sample("items", 1_000, by: .frequency(power: 1), except: ["a"], seed: 1)
+            #expect(plain.allSatisfy { $0.id == "b" && $0.q == 1 && $0.expected == 1_000 && $0.vector == nil })
+            #expect(plain.count == 1_000)
+            #expect(try await client.sample("items", 9, seed: 5) == client.sample("items", 9, seed: 5))
+            let refusal = await #expect(throws: LogQError.self) { _ = try await client.sample("items", 0) }
+            #expect(refusal?.code == .badRequest)
+            let tooMany = await #expect(throws: LogQError.self) { _ = try await client.sample("items", 20_000) }
+            #expect(tooMany?.code == .limit)
+            let power = await #expect(throws: LogQError.self) {
+                _ = try await client.sample("items", 1, by: .frequency(power: 2))
+            }
+            #expect(power?.code == .badRequest)
+        }
+    }
+
     @Test func refusalsAreTyped() async throws {
         func code(_ body: () async throws -> Void) async -> LogQError.Code? {
             do {

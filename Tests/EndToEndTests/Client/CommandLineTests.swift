@@ -80,6 +80,14 @@ import Testing
             #expect(try logq("swap", "items", "next") == .output("OK"))
             #expect(try logq("get", "next", "b c") == .output("id   vector\nb c  [0,-1]"))
             #expect(try logq("swap", "items", "next") == .output("OK"))
+            #expect(
+                try logq("sample", "items", "1", "--except", "b c", "--with", "logq", "--seed", "1")
+                    == .output("id  q  expected      log q\na   1         1  -0.405465")
+            )
+            #expect(
+                try logq("sample", "items", "2", "--by", "mixed", "--mix", "3:1", "--except", "a", "--unique", "--json")
+                    == .output(#"[{"id":"b c","q":1,"expected":1}]"#)
+            )
             #expect(try logq("del", "items", "a", "no") == .output("id  deleted\na   yes\nno  -"))
             let collections = "collection  dimension  metric  alpha  items  ids  half-life  recent  max ids\n"
             #expect(try logq("collections").output.hasPrefix(collections))
