@@ -34,14 +34,28 @@ import Testing
     }
 }
 
-/// Connections that put, observe and delete ids of their own, pipelined, until they are told to stop.
+/// Connections that put, observe and delete ids of their own in the collection `c` of dimension 4, pipelined, until they
+/// are told to stop.
 final class BackgroundLoad {
+    private let idCount: Int
+    private let writesItems: Bool
+    private let observes: Bool
     private let isOver = Atomic<Bool>(false)
     private let acknowledged = Atomic<Int>(0)
     private let failures = NIOLockedValueBox<[String]>([])
     private let group = DispatchGroup()
 
-    init(_ daemon: DaemonProcess, connectionCount: Int) throws {
+    /// `writesItems`: whether their ids have embeddings, `observes`: whether they are observed.
+    init(
+        _ daemon: DaemonProcess,
+        connectionCount: Int,
+        idCount: Int = 5_000,
+        writesItems: Bool = true,
+        observes: Bool = true
+    ) throws {
+        self.idCount = idCount
+        self.writesItems = writesItems
+        self.observes = observes
         for number in 0..<connectionCount {
             let socket = try daemon.connect()
             group.enter()
@@ -62,11 +76,12 @@ final class BackgroundLoad {
         var random = SeededGenerator(seed: UInt64(number + 1))
         while !isOver.load(ordering: .relaxed) {
             let requests = (0..<50).map { _ in
-                let id = "load-\(number)-\(Int.random(in: 0..<5_000, using: &random))"
+                let id = "load-\(number)-\(Int.random(in: 0..<idCount, using: &random))"
                 switch Int.random(in: 0..<10, using: &random) {
                 case 0: return "DEL c \(id)"
-                case 1: return "OBSERVE c - \(id)"
-                default: return "PUT c \(id) [\(Int.random(in: 0..<1_000, using: &random)),1,2,3]"
+                case 1 where observes: return "OBSERVE c - \(id)"
+                case _ where writesItems: return "PUT c \(id) [\(Int.random(in: 0..<1_000, using: &random)),1,2,3]"
+                default: return "FSET c \(id) {\"n\":\(Int.random(in: 0..<1_000, using: &random))}"
                 }
             }
             try socket.send(Array(requests.map { $0 + "\n" }.joined().utf8))

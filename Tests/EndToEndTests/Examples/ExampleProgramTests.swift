@@ -39,6 +39,17 @@ struct ExampleProgramTests {
         #expect(alike.count == 3)
         for item in alike { #expect(Int(item.dropFirst(5)).map { $0 % 5 } == 2, "\(answers[30])") }
         #expect(answers[31] == "missing: item-7000 -")
+
+        // What the negatives stand for: the sum over all items, and with the correction they do.
+        let sums = try run("negatives.py", address)
+        try #require(sums.count == 5, "\(sums)")
+        for line in sums {
+            let words = line.split(separator: " ")
+            try #require(words.count == 11, "\(line)")
+            let values = try stride(from: 2, to: 11, by: 2).map { try #require(Double(words[$0]), "\(line)") }
+            for corrected in values[1...3] { #expect(abs(corrected - values[0]) < 0.15, "\(line)") }
+            #expect(abs(values[4] - values[0]) > 1, "\(line)")
+        }
         try daemon.stop()
     }
 
