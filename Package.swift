@@ -127,7 +127,8 @@ let package = Package(
             name: "Benchmarks",
             dependencies: [
                 "logqd",
-                "TestSupport", "ItemStore", "VectorIndex", "LogQClient", "PackedStrings", argumentParser, logging,
+                "TestSupport", "ItemStore", "SamplingFrequency", "VectorIndex", "LogQClient", "PackedStrings",
+                argumentParser, logging,
             ],
             path: "Tests/Benchmarks",
             resources: [.copy("Search/peers.py")]

@@ -4,7 +4,7 @@ import LogQClient
 /// A `logqd` as a child process: the one that was built beside this program.
 struct Daemon {
     private let process: ChildProcess
-    private let socket: String
+    let socket: String
 
     init(directory: String, options: [String] = []) throws {
         socket = directory + "/socket"

@@ -1,0 +1,206 @@
+import ArgumentParser
+import Foundation
+import SamplingFrequency
+import TestSupport
+
+/// A trainer's traffic: what it observes, asks for and draws, over the Unix socket of a real daemon; alone, and while
+/// embeddings stream in. Every write is durable. Beside it, where Redis is installed, what a trainer would do there.
+struct FrequencyBenchmark: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "frequencies",
+        abstract: "OBSERVE, LOGQ, FREQSET and SAMPLE of a real daemon, quiet and while PUTs stream in."
+    )
+
+    @Option(help: "Items with an embedding.") var items = 1_000_000
+    @Option(help: "Numbers in an embedding.") var dimension = 64
+    @Option(help: "Different ids a request.") var ids = 8_192
+    @Option(help: "Draws a SAMPLE.") var draws = 1_024
+    @Option(help: "Requests under way at once.") var depth = 4
+    @Option(help: "PUTs a second while they stream in.") var puts = 50_000
+    @Option(help: "Seconds of each measurement.") var seconds = 5.0
+    @Option(help: "Different requests of each kind.") var variety = 100
+
+    private struct Measurement {
+        let name: String
+        let unit: String
+        let load: RawConnection.Load
+        var isAlone = false
+    }
+
+    func run() throws {
+        let directory = NSTemporaryDirectory() + "logqd-benchmark-\(getpid())"
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let requests = Requests(itemCount: items, dimension: dimension, idCount: min(ids, items), variety: variety)
+        try measureDaemon(directory, requests)
+        try measureRedis(directory, requests)
+    }
+
+    // MARK: logqd
+
+    private func measureDaemon(_ directory: String, _ requests: Requests) throws {
+        let daemon = try Daemon(directory: directory)
+        defer { daemon.kill() }
+        let connection = try RawConnection(path: daemon.socket)
+        try connection.all([Array("CREATE c dim=\(dimension)\n".utf8)], linesPerReply: 1)
+        tell("putting \(items) items")
+        for start in stride(from: 0, to: items, by: 500) {
+            let range = start..<min(start + 500, items)
+            try connection.all(requests.puts("c", Array(range), perBlock: 500), linesPerReply: range.count)
+        }
+        tell("observing all of them, the popular ones more often")
+        try connection.all(popularity(), linesPerReply: 1)
+        let stream = RawConnection.Load(
+            requests: requests.puts("c", requests.someItems(min(items, 100_000) / 500 * 500), perBlock: 500),
+            linesPerReply: 500,
+            countPerRequest: 500
+        )
+        print("an estimator's record: \(MemoryLayout<FrequencyRecord>.stride) bytes an id")
+        for measurement in try measurements(requests, connection) {
+            try measure(measurement, daemon, connection, stream)
+        }
+    }
+
+    /// Counts from 1 to about a thousand, falling as 1/rank.
+    private func popularity() -> [[UInt8]] {
+        stride(from: 0, to: items, by: 10_000).map { start in
+            let triples = (start..<min(start + 10_000, items)).map { item in
+                "item-\(item) - \(1 + items / 1_000 / (1 + (item &* 7_919) % items))"
+            }
+            return Array("FREQSET c 1 \(triples.joined(separator: " "))\n".utf8)
+        }
+    }
+
+    private func measurements(_ requests: Requests, _ connection: RawConnection) throws -> [Measurement] {
+        func load(_ requests: [[UInt8]], lines: Int, count: Int) -> RawConnection.Load {
+            RawConnection.Load(requests: requests, linesPerReply: lines, countPerRequest: count)
+        }
+        let observations = requests.overIDs("OBSERVE c -")
+        let estimates = requests.overIDs("FREQSET c -") { random in
+            " \(Int.random(in: 1...100_000, using: &random)).5 \(Int.random(in: 1...1_000, using: &random))"
+        }
+        func samples(_ options: String) -> [[UInt8]] {
+            requests.repeated { "SAMPLE c \(draws) \(options) seed=\($0)" }
+        }
+        var all = [
+            Measurement(name: "OBSERVE", unit: "ids", load: load(observations, lines: 1, count: ids)),
+            Measurement(name: "LOGQ", unit: "ids", load: load(requests.overIDs("LOGQ c"), lines: ids + 1, count: ids)),
+            Measurement(name: "FREQSET", unit: "estimates", load: load(estimates, lines: 1, count: ids)),
+        ]
+        if try connection.answers("HELP OBSERVE", with: "return=") {
+            let returning = requests.overIDs("OBSERVE c - return=logq")
+            all.append(
+                Measurement(
+                    name: "OBSERVE return=logq",
+                    unit: "ids",
+                    load: load(returning, lines: ids + 1, count: ids)
+                )
+            )
+        }
+        for by in ["uniform", "frequency power=0.75", "frequency", "mixed mix=3:1", "recent"] {
+            all.append(
+                Measurement(
+                    name: "SAMPLE \(draws) by=\(by)",
+                    unit: "draws",
+                    load: load(samples("by=\(by)"), lines: draws + 1, count: draws)
+                )
+            )
+        }
+        for by in ["uniform", "frequency power=0.75"] {
+            all.append(
+                Measurement(
+                    name: "SAMPLE \(draws) by=\(by) with=vector",
+                    unit: "draws",
+                    load: load(samples("by=\(by) with=vector"), lines: draws + 1, count: draws),
+                    isAlone: true
+                )
+            )
+        }
+        return all
+    }
+
+    private func measure(
+        _ measurement: Measurement,
+        _ daemon: Daemon,
+        _ connection: RawConnection,
+        _ stream: RawConnection.Load
+    ) throws {
+        try connection.all([Array("HELLO 1 vectors=f32\n".utf8)], linesPerReply: 10)
+        let quiet = try run(measurement, connection, seconds)
+        let writer = try RawConnection(path: daemon.socket)
+        let interval = Double(stream.countPerRequest) / Double(puts)
+        let streaming = Background {
+            try writer.pipelined(stream, depth: 16, seconds: seconds + 0.5, interval: interval)
+        }
+        usleep(250_000)
+        let disturbed = try run(measurement, connection, seconds)
+        let written = try streaming.wait()
+        let putRate = rate(written, stream.countPerRequest)
+        print(
+            "\(measurement.name): \(text(quiet, measurement)); with \(Int(putRate)) PUT/s \(text(disturbed, measurement)),",
+            "ratio \((rate(disturbed, 1) / rate(quiet, 1)).text(2))"
+        )
+    }
+
+    private func run(
+        _ measurement: Measurement,
+        _ connection: RawConnection,
+        _ seconds: Double
+    ) throws -> RawConnection.Outcome {
+        _ = try connection.pipelined(measurement.load, depth: depth, seconds: seconds / 10)
+        return measurement.isAlone
+            ? try connection.oneByOne(measurement.load, seconds: seconds)
+            : try connection.pipelined(measurement.load, depth: depth, seconds: seconds)
+    }
+
+    private func text(_ outcome: RawConnection.Outcome, _ measurement: Measurement) -> String {
+        let rate = "\(Int(rate(outcome, measurement.load.countPerRequest))) \(measurement.unit)/s"
+        let (p50, p99) = (outcome.latencies.quantile(0.5) ?? .nan, outcome.latencies.quantile(0.99) ?? .nan)
+        return measurement.isAlone ? "p50 \(p50.text(2)) ms, p99 \(p99.text(2)) ms (\(rate))" : rate
+    }
+
+    private func rate(_ outcome: RawConnection.Outcome, _ countPerRequest: Int) -> Double {
+        Double(outcome.requestCount * countPerRequest) / outcome.seconds
+    }
+
+    // MARK: Redis
+
+    /// Counts in a hash and in a sorted set, synced as logqd's are.
+    private func measureRedis(_ directory: String, _ requests: Requests) throws {
+        guard let redis = try RedisServer(directory: directory) else {
+            return print("redis-server is not installed: no peer")
+        }
+        defer { redis.kill() }
+        let connection = try RawConnection(path: redis.socket)
+        tell("filling redis-server")
+        for start in stride(from: 0, to: items, by: 10_000) {
+            let range = start..<min(start + 10_000, items)
+            try connection.all(
+                [
+                    Requests.resp(["HSET", "h"] + range.flatMap { ["item-\($0)", "1"] }),
+                    Requests.resp(["ZADD", "z"] + range.flatMap { ["1", "item-\($0)"] }),
+                    Requests.resp(["SADD", "s"] + range.map { "item-\($0)" }),
+                ],
+                linesPerReply: 1
+            )
+        }
+        let count = ids
+        let peers: [(String, String, [[UInt8]], Int, Int)] = [
+            ("HINCRBY (for OBSERVE)", "ids", requests.redis { ["HINCRBY", "h", $0, "1"] }, count, count),
+            ("ZINCRBY (for OBSERVE)", "ids", requests.redis { ["ZINCRBY", "z", "1", $0] }, 2 * count, count),
+            ("HMGET (for LOGQ)", "ids", requests.redisTogether(["HMGET", "h"]) { [$0] }, 1 + 2 * count, count),
+            ("ZMSCORE (for LOGQ)", "ids", requests.redisTogether(["ZMSCORE", "z"]) { [$0] }, 1 + 2 * count, count),
+            ("HSET (for FREQSET)", "estimates", requests.redisTogether(["HSET", "h"]) { [$0, "17"] }, 1, count),
+            (
+                "SRANDMEMBER (for SAMPLE by=uniform)", "draws",
+                [Requests.resp(["SRANDMEMBER", "s", "-\(draws)"])], 1 + 2 * draws, draws
+            ),
+        ]
+        for (name, unit, requests, lines, count) in peers {
+            let load = RawConnection.Load(requests: requests, linesPerReply: lines, countPerRequest: count)
+            _ = try connection.pipelined(load, depth: depth, seconds: seconds / 10)
+            let outcome = try connection.pipelined(load, depth: depth, seconds: seconds)
+            print("redis-server, \(name): \(Int(rate(outcome, count))) \(unit)/s")
+        }
+    }
+}
