@@ -112,10 +112,10 @@ extension Collection {
         let idByteCount = IdentifierSlot.length(chunk.pointee.identifiers + index)
         let statistics = chunk.pointee.statistics[index]
         drawLock.withWriteLock {
-            if hadVector { draws.remove(row, count: statistics.count(in: totals.scale.epoch)) }
+            if hadVector { draws.remove(row, count: totals.count(of: statistics)) }
             removeFromTable(row)
         }
-        writer.countSum.subtract(statistics)
+        writer.countSum.subtract(statistics, decay)
         // Only a durable deletion counts: the generation that replay arrives at must be this one.
         chunk.pointee.lock.withWriteLock { chunk.pointee.generations[index] &+= 1 }
         writer.freeRows.append(row)
@@ -127,7 +127,7 @@ extension Collection {
             $0.itemCount -= hadVector ? 1 : 0
             $0.featureByteCount -= featureByteCount
             $0.longIdByteCount -= IdentifierSlot.outlinedByteCount(idByteCount)
-            $0.totals.count = countTotal(in: $0.totals.scale)
+            $0.totals.count = countTotal(in: $0.totals.epoch)
         }
     }
 
@@ -143,7 +143,7 @@ extension Collection {
         }
         markRow(row)
         guard isNew else { return setVector() }
-        let count = chunk.pointee.statistics[index].count(in: totals.scale.epoch)
+        let count = totals.count(of: chunk.pointee.statistics[index])
         drawLock.withWriteLock {
             setVector()
             draws.insert(row, count: count)

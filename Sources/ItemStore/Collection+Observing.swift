@@ -10,33 +10,35 @@ extension Collection {
 
     func applyObservation(_ hit: Hit, _ position: UInt64, _ entries: UnsafeRawBufferPointer) {
         begin(hit)
+        let totals = totals
         forEachRun(of: entries, entryByteCount: RecentBank.Entry.byteCount) { run, first in
             forEachObservation(in: run) { index, entry in
-                change(entry.row, hit) { estimator.observe(&$0, hit) }
+                change(entry.row, totals) { estimator.observe(&$0, hit) }
                 recordRecent(position + UInt64(first + index), entry)
             }
         }
-        updateSummary { $0.totals.count = countTotal(in: $0.totals.scale) }
+        updateSummary { $0.totals.count = countTotal(in: $0.totals.epoch) }
     }
 
     func applyFrequencies(_ hit: Hit, _ entries: UnsafeRawBufferPointer) {
         begin(hit)
+        let totals = totals
         forEachRun(of: entries, entryByteCount: Operation.frequencyEntryByteCount) { run, _ in
             forEachFrequencyEntry(in: run) { entry in
-                change(entry.row, hit) { estimator.set(&$0, hit, gap: entry.gap, count: entry.count) }
+                change(entry.row, totals) { estimator.set(&$0, hit, gap: entry.gap, count: entry.count) }
             }
         }
-        updateSummary { $0.totals.count = countTotal(in: $0.totals.scale) }
+        updateSummary { $0.totals.count = countTotal(in: $0.totals.epoch) }
     }
 
-    /// C, measured in the epoch of `scale`.
-    func countTotal(in scale: CountDecay.Scale) -> Double {
-        writer.countSum.value(exponentOffset: ExactSum.offset(ofEpoch: scale.epoch))
+    /// C, measured in an epoch.
+    func countTotal(in epoch: Int) -> Double {
+        writer.countSum.value(exponentOffset: CountDecay.epochExponent * epoch)
     }
 
     /// Takes note of the step, and measures everything in a new epoch if the hit begins one.
     private func begin(_ hit: Hit) {
-        let epochs = Int(Int32(bitPattern: hit.scale.epoch &- totals.scale.epoch))
+        let epochs = decay.epoch(of: max(totals.lastStep, hit.step)) - totals.epoch
         if epochs == 0 {
             updateSummary { $0.totals.note(hit) }
         } else {
@@ -44,7 +46,7 @@ extension Collection {
                 draws.rescale(byEpochs: epochs)
                 updateSummary {
                     $0.totals.note(hit)
-                    $0.totals.count = countTotal(in: hit.scale)
+                    $0.totals.count = countTotal(in: $0.totals.epoch)
                 }
             }
         }
@@ -66,7 +68,7 @@ extension Collection {
 
     /// Changes the statistics of a row. Under the draw lock.
     @inline(__always)
-    private func change(_ row: UInt32, _ hit: Hit, _ body: (inout FrequencyRecord) -> Void) {
+    private func change(_ row: UInt32, _ totals: FrequencyTotals, _ body: (inout FrequencyRecord) -> Void) {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         let old = chunk.pointee.statistics[index]
@@ -74,10 +76,10 @@ extension Collection {
         body(&new)
         chunk.pointee.lock.withWriteLock { chunk.pointee.statistics[index] = new }
         if chunk.pointee.flags[index].contains(.hasVector) {
-            draws.update(row, from: old.count(in: hit.scale.epoch), to: new.count(in: hit.scale.epoch))
+            draws.update(row, from: totals.count(of: old), to: totals.count(of: new))
         }
-        writer.countSum.subtract(old)
-        writer.countSum.add(new)
+        writer.countSum.subtract(old, decay)
+        writer.countSum.add(new, decay)
         markStatistics(row)
     }
 
@@ -105,14 +107,12 @@ extension Collection {
 }
 
 extension ExactSum {
-    static func offset(ofEpoch epoch: UInt32) -> Int { CountDecay.epochExponent * Int(epoch) }
-
-    mutating func add(_ record: FrequencyRecord) {
-        add(record.count, exponentOffset: Self.offset(ofEpoch: record.epoch))
+    mutating func add(_ record: FrequencyRecord, _ decay: CountDecay) {
+        add(record.count, exponentOffset: CountDecay.epochExponent * decay.epoch(of: record.lastStep))
     }
 
-    mutating func subtract(_ record: FrequencyRecord) {
-        subtract(record.count, exponentOffset: Self.offset(ofEpoch: record.epoch))
+    mutating func subtract(_ record: FrequencyRecord, _ decay: CountDecay) {
+        subtract(record.count, exponentOffset: CountDecay.epochExponent * decay.epoch(of: record.lastStep))
     }
 }
 

@@ -30,14 +30,14 @@ package final class Collection: @unchecked Sendable {
     var draws = DrawTable()
     var recent: RecentBank
     private let summaryLock = ReadWriteLock()
-    private var lockedSummary = Summary()
+    private var lockedSummary: Summary
 
     /// For the writer thread alone.
     var writer = WriterState()
 
     /// What belongs to the collection as a whole.
     struct Summary {
-        var totals = FrequencyTotals()
+        var totals: FrequencyTotals
         /// Ids with an embedding.
         var itemCount = 0
         /// Ids with anything.
@@ -60,7 +60,6 @@ package final class Collection: @unchecked Sendable {
         /// durable.
         var judgedSequences = WriterSequences()
         var judgedLastStep: Int64 = -1
-        var judgedScale = CountDecay.Scale()
         var judgedRecentPosition: UInt64 = 0
         var dirty = DirtyScalars()
         /// Chunks of the bank that differ from the table.
@@ -77,8 +76,9 @@ package final class Collection: @unchecked Sendable {
     init(number: UInt32, configuration: CollectionConfiguration) {
         self.number = number
         self.configuration = configuration
-        estimator = GapEstimator(alpha: configuration.alpha)
         decay = CountDecay(halfLife: configuration.halfLife)
+        estimator = GapEstimator(alpha: configuration.alpha, decay: decay)
+        lockedSummary = Summary(totals: FrequencyTotals(decay: decay))
         recent = RecentBank(capacity: configuration.recentCount)
         chunks = ChunkDirectory(dimension: configuration.dimension, metric: configuration.metric)
     }

@@ -18,7 +18,7 @@ final class LoadingCollection {
     private var runApplied: [UInt64] = []
     private var recentApplied: [Int: UInt64] = [:]
     private var totalsApplied: UInt64 = 0
-    private var totals = FrequencyTotals()
+    private var totals: FrequencyTotals
     /// The row whose parts are being read, and how many bytes of its vector are there.
     private var partialRow: UInt32?
     private var partialByteCount = 0
@@ -26,6 +26,7 @@ final class LoadingCollection {
 
     init(_ collection: Collection) {
         self.collection = collection
+        totals = FrequencyTotals(decay: collection.decay)
     }
 
     private var vectorByteCount: Int { collection.configuration.dimension * MemoryLayout<Float>.size }
@@ -104,7 +105,11 @@ final class LoadingCollection {
         switch key.chunk {
         case FrequencyKey.totalsChunk:
             let recentPosition: UInt64
-            (totalsApplied, totals, recentPosition) = try FrequencyRecords.readTotals(value, key: key)
+            (totalsApplied, totals, recentPosition) = try FrequencyRecords.readTotals(
+                value,
+                key: key,
+                decay: collection.decay
+            )
             collection.recent.restore(position: recentPosition)
         case FrequencyKey.firstRecentChunk..<FrequencyKey.firstWriterChunk:
             let index = Int(key.chunk - FrequencyKey.firstRecentChunk)
@@ -217,7 +222,7 @@ final class LoadingCollection {
 
     /// Builds the id table, the draw table, the list of free rows and the sums.
     func finish() throws(StoreError) {
-        var summary = Collection.Summary()
+        var summary = Collection.Summary(totals: totals)
         for row in (0..<collection.writer.rowCount).reversed() {
             let (chunk, index) = (collection.chunk(of: row), Collection.index(of: row))
             let json = chunk.pointee.features[index]?.bytes
@@ -237,10 +242,10 @@ final class LoadingCollection {
                 continue
             }
             let statistics = chunk.pointee.statistics[index]
-            collection.writer.countSum.add(statistics)
+            collection.writer.countSum.add(statistics, collection.decay)
             if flags.contains(.hasVector) {
                 chunk.pointee.setCodes(index)
-                collection.draws.insert(row, count: statistics.count(in: totals.scale.epoch))
+                collection.draws.insert(row, count: totals.count(of: statistics))
             }
             let id = IdentifierSlot.bytes(chunk.pointee.identifiers + index)
             let hash = IdentifierTable.Hash(id)
@@ -254,8 +259,7 @@ final class LoadingCollection {
             summary.featureByteCount += json?.count ?? 0
             summary.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
         }
-        totals.count = collection.countTotal(in: totals.scale)
-        summary.totals = totals
+        summary.totals.count = collection.countTotal(in: totals.epoch)
         collection.updateSummary { $0 = summary }
         collection.forgetJudged()
     }

@@ -75,7 +75,7 @@ enum CommandTable {
                     ),
                     OptionSyntax(
                         .halfLife,
-                        .number(expected: "a finite number above 0") { $0 > 0 },
+                        .number(expected: "a finite number of 1 or more") { $0 >= 1 },
                         "steps",
                         help: "after so many steps a hit counts half for q; without it hits count 1 for ever"
                     ),

@@ -6,79 +6,84 @@ import Musl
 import Darwin
 #endif
 
-/// Counts with a half-life, by forward decay: a hit at step t adds 2^((t − L)/h), L a fixed step and h the half-life.
-/// Newer hits weigh more, which is the same as letting all older ones fade, but nothing old is touched and the order in
-/// which hits arrive does not matter (Cormode et al., "Forward decay", ICDE 2009).
+/// Counts with a half-life, by forward decay: a hit at step t adds 2^(t/h), h the half-life. Newer hits weigh more, which
+/// is the same as letting all older ones fade, but nothing old is touched and the order in which hits arrive does not
+/// matter (Cormode et al., "Forward decay", ICDE 2009).
 ///
-/// Weights grow without end, so every 512 half-lives a new *epoch* begins, in which all weights are smaller by 2^512. A
-/// count remembers the epoch that it is measured in, and is brought to a newer one when it is read or changed: by a power
-/// of two, which rounds nothing. When an epoch begins is part of the state, and the journal says it: every weight is
-/// computed once, when a write is judged.
+/// Weights grow without end, so they are measured in *epochs* of 512 half-lives: epoch e counts in units of 2^(512·e). A
+/// record's count is in the epoch of the last step that its id was seen in, and is brought to a newer one, by a power of
+/// two, which rounds nothing, when it is changed or read. So what a count is follows from the hits of its id alone.
 package struct CountDecay: Sendable, Equatable {
-    /// In steps; nil: a hit counts 1 for ever.
+    /// In steps, at least 1; nil: a hit counts 1 for ever, and there is one epoch.
     package let halfLife: Double?
 
+    package static let none = CountDecay(halfLife: nil)
+
     package init(halfLife: Double?) {
-        precondition(halfLife.map { $0 > 0 && $0.isFinite } ?? true, "got a half-life of \(halfLife!)")
+        precondition(
+            halfLife.map { $0 >= 1 && $0.isFinite } ?? true,
+            "got a half-life of \(halfLife!), expected 1 or more"
+        )
         self.halfLife = halfLife
-    }
-
-    /// What weights are measured by.
-    package struct Scale: BitwiseCopyable, Sendable, Equatable {
-        /// L; −1 before the first hit.
-        package var landmark: Int64
-        /// Epochs that began since L: weights are 2^((t − L)/h − 512·offset).
-        package var offset: UInt32
-        /// Epochs that ever began.
-        package var epoch: UInt32
-
-        package init(landmark: Int64 = -1, offset: UInt32 = 0, epoch: UInt32 = 0) {
-            self.landmark = landmark
-            self.offset = offset
-            self.epoch = epoch
-        }
     }
 
     /// How many binary orders of magnitude an epoch is.
     package static let epochExponent = 512
     /// So many epochs leave nothing but a trace of any count.
-    private static let epochsToTrace: UInt32 = 4
+    private static let epochsToTrace = 4
+    private static let exponentMax = 0x1p62
 
-    /// The scale for a hit at `step` when the one before it had `scale`.
-    package func scale(after scale: Scale, for step: Int64) -> Scale {
-        guard let halfLife else { return scale }
-        guard scale.landmark >= 0 else { return Scale(landmark: step, epoch: scale.epoch) }
-        let limit = Double(Self.epochExponent)
-        let exponent = age(of: step, since: scale.landmark) / halfLife - Double(scale.offset) * limit
-        guard exponent > limit else { return scale }
-        let epochs = (exponent / limit).rounded(.down)
-        if epochs < Double(Self.epochsToTrace) {
-            let count = UInt32(epochs)
-            return Scale(landmark: scale.landmark, offset: scale.offset + count, epoch: scale.epoch &+ count)
-        }
-        return Scale(landmark: step, epoch: scale.epoch &+ Self.epochsToTrace)
+    /// A hit at a step, with its weight. The weight is for the journal to keep: another machine's `exp2` may round
+    /// differently.
+    package func hit(at step: Int64) -> Hit {
+        guard let halfLife else { return Hit(step: step) }
+        let (exponent, rest) = position(of: step, halfLife)
+        return Hit(step: step, exponent: Int(exponent), weight: exp2(rest / halfLife))
     }
 
-    /// What a hit at `step` adds to a count, in this scale; 1 without a half-life.
-    package func weight(of step: Int64, in scale: Scale) -> Double {
-        guard let halfLife else { return 1 }
-        let limit = Double(Self.epochExponent)
-        let exponent = age(of: step, since: scale.landmark) / halfLife - Double(scale.offset) * limit
-        // A hit that comes a thousand half-lives too late: so little that any sum loses it, and still no 0.
-        return max(exp2(exponent), .leastNormalMagnitude)
+    /// The epoch of a step; of none (−1) the first. Exact arithmetic: the same on every machine.
+    package func epoch(of step: Int64) -> Int {
+        guard let halfLife, step >= 0 else { return 0 }
+        return Self.epoch(ofExponent: Int(position(of: step, halfLife).exponent))
+    }
+
+    static func epoch(ofExponent exponent: Int) -> Int { exponent / epochExponent }
+
+    /// step / halfLife as a whole number of half-lives and a rest in steps, so that the weight is right to the last digits
+    /// however large the step.
+    private func position(of step: Int64, _ halfLife: Double) -> (exponent: Double, rest: Double) {
+        let step = Double(step)
+        let exponent = min((step / halfLife).rounded(.down), Self.exponentMax)
+        return (exponent, exponent == Self.exponentMax ? 0 : step.addingProduct(-exponent, halfLife))
     }
 
     /// A count of one epoch, in another. An id keeps a trace of its count, however old that is.
-    package static func convert(_ count: Double, from epoch: UInt32, to other: UInt32) -> Double {
+    package static func convert(_ count: Double, from epoch: Int, to other: Int) -> Double {
         guard epoch != other, count > 0 else { return count }
-        let epochs = max(-2, min(Int(epochsToTrace), Int(Int32(bitPattern: other &- epoch))))
+        // Backwards only for a reader whose totals are older than the record: there is no more than one in between.
+        let epochs = max(-1, min(epochsToTrace, other - epoch))
         let converted = Double(sign: .plus, exponent: -epochExponent * epochs, significand: count)
         return min(max(converted, .leastNormalMagnitude), .greatestFiniteMagnitude)
     }
+}
 
-    /// As a Double: the difference of two steps may overflow.
-    private func age(of step: Int64, since landmark: Int64) -> Double {
-        let (difference, overflow) = step.subtractingReportingOverflow(landmark)
-        return overflow ? Double(step) - Double(landmark) : Double(difference)
+/// What all hits of an observation have in common.
+package struct Hit: BitwiseCopyable, Sendable, Equatable {
+    package let step: Int64
+    /// A hit weighs weight·2^exponent; `weight` is from 1 to 2.
+    package let exponent: Int
+    package let weight: Double
+
+    package init(step: Int64, exponent: Int = 0, weight: Double = 1) {
+        self.step = step
+        self.exponent = exponent
+        self.weight = weight
+    }
+
+    /// What it adds to a count that is measured in `epoch`. Not before its own: it would not fit. One that comes a thousand
+    /// half-lives too late is lost in any sum, and still no 0.
+    package func weight(in epoch: Int) -> Double {
+        let shift = max(exponent - CountDecay.epochExponent * epoch, -4_000)
+        return max(Double(sign: .plus, exponent: shift, significand: weight), .leastNormalMagnitude)
     }
 }

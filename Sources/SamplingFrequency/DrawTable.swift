@@ -71,7 +71,8 @@ package struct DrawTable: Sendable {
 
     /// Measures all counts in an epoch that came so many epochs later: see `CountDecay.convert`. Costs a step a row.
     package mutating func rescale(byEpochs epochs: Int) {
-        let shift = CountDecay.epochExponent * epochs
+        // More epochs than a few leave nothing but traces.
+        let shift = CountDecay.epochExponent * min(epochs, RowClass.numberCount)
         guard shift > 0, !classes.isEmpty else { return }
         func moved(_ number: Int) -> Int { number == 0 ? 0 : max(RowClass.traceNumber, number - shift) }
         for index in marks.indices where marks[index] > 1 {

@@ -4,21 +4,25 @@
 /// occurred, and `value` puts them together. A total that is kept this way is the same after recovery, which adds up the
 /// counts in another order, bit for bit; and deleting an id that held nearly all of it leaves an exact rest.
 package struct ExactSum: Sendable {
-    /// `sums[i]`: the significands of the terms of exponent `firstExponent + i`, in units of 2^(exponent − 52). 2^32 terms
-    /// take 85 of the 128 bits.
-    private var sums: [Int128] = []
-    private var firstExponent = 0
+    /// The significands of the terms of an exponent, in units of 2^(exponent − 52): 2^32 terms take 85 of the 128 bits.
+    private struct Part: Sendable {
+        let exponent: Int
+        var sum: Int128
+    }
+
+    /// By ascending exponent; none is 0.
+    private var parts: [Part] = []
 
     package init() {}
 
     /// The sum divided by 2^exponentOffset, rounded once for each exponent that occurs: exact where the terms are whole
     /// numbers and their sum is below 2^53. What is 2^256 times smaller than the largest term is left out.
     package func value(exponentOffset: Int = 0) -> Double {
-        guard let last = sums.lastIndex(where: { $0 != 0 }) else { return 0 }
+        guard let last = parts.last else { return 0 }
         var value = 0.0
-        for index in max(0, last - 256)...last where sums[index] != 0 {
-            let exponent = firstExponent + index - 52 - exponentOffset
-            value += Double(sign: .plus, exponent: exponent, significand: Double(sums[index]))
+        for part in parts where part.exponent > last.exponent - 256 {
+            let exponent = max(-1_200, min(1_200, part.exponent - 52 - exponentOffset))
+            value += Double(sign: .plus, exponent: exponent, significand: Double(part.sum))
         }
         return value
     }
@@ -32,19 +36,24 @@ package struct ExactSum: Sendable {
     private mutating func accumulate(_ term: Double, _ exponentOffset: Int, _ sign: Int128) {
         guard term > 0 else { return }
         assert(term.isNormal, "got \(term), expected a normal number")
-        let significand = term.significandBitPattern | 1 << 52
-        let place = place(of: Int(term.exponent) + exponentOffset)
-        sums[place] &+= sign &* Int128(significand)
+        let significand = sign &* Int128(term.significandBitPattern | 1 << 52)
+        let exponent = Int(term.exponent) + exponentOffset
+        let place = firstPlace(from: exponent)
+        if place == parts.count || parts[place].exponent != exponent {
+            parts.insert(Part(exponent: exponent, sum: significand), at: place)
+        } else {
+            parts[place].sum &+= significand
+            if parts[place].sum == 0 { parts.remove(at: place) }
+        }
     }
 
-    private mutating func place(of exponent: Int) -> Int {
-        if sums.isEmpty { firstExponent = exponent }
-        if exponent < firstExponent {
-            sums.insert(contentsOf: repeatElement(0, count: firstExponent - exponent), at: 0)
-            firstExponent = exponent
+    /// The first place whose exponent is not below `exponent`.
+    private func firstPlace(from exponent: Int) -> Int {
+        var (low, high) = (0, parts.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if parts[middle].exponent < exponent { low = middle + 1 } else { high = middle }
         }
-        let place = exponent - firstExponent
-        if place >= sums.count { sums.append(contentsOf: repeatElement(0, count: place + 1 - sums.count)) }
-        return place
+        return low
     }
 }

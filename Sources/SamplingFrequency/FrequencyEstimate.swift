@@ -55,7 +55,7 @@ package func estimate(
     let uniform = 1 / Double(max(1, liveItems))
     let isKnown = record.lastStep >= 0
     let hasGap = record.gap > 0
-    let count = record.count(in: totals.scale.epoch)
+    let count = totals.count(of: record)
 
     let q: Double
     if totals.count > 0 {

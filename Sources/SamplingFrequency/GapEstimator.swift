@@ -14,12 +14,14 @@
 /// √(α/(2 − α)·(1 − p)): 7.1 % at α = 0.01 for small p.
 package struct GapEstimator: Sendable, Equatable {
     package let alpha: Double
+    package let decay: CountDecay
     /// From this many gaps on the weight is α: what an estimate that came from outside counts as.
     private let matureGapCount: UInt32
 
-    package init(alpha: Double) {
+    package init(alpha: Double, decay: CountDecay = .none) {
         precondition(alpha > 0 && alpha <= 1, "got alpha \(alpha), expected more than 0 and at most 1")
         self.alpha = alpha
+        self.decay = decay
         matureGapCount = UInt32(exactly: (1 / alpha).rounded(.up)) ?? .max
     }
 
@@ -27,8 +29,8 @@ package struct GapEstimator: Sendable, Equatable {
     package func observe(_ record: inout FrequencyRecord, _ hit: Hit) {
         let step = hit.step
         precondition(step >= 0, "got step \(step), expected 0 or more")
-        record.count = record.count(in: hit.scale.epoch) + hit.weight
-        record.epoch = hit.scale.epoch
+        bring(&record, to: step)
+        record.count += hit.weight(in: decay.epoch(of: max(record.lastStep, step)))
         guard record.lastStep >= 0 else {
             record.lastStep = step
             return
@@ -46,6 +48,7 @@ package struct GapEstimator: Sendable, Equatable {
     package func set(_ record: inout FrequencyRecord, _ hit: Hit, gap: Double?, count: Double?) {
         let step = hit.step
         precondition(step >= 0, "got step \(step), expected 0 or more")
+        bring(&record, to: step)
         record.lastStep = max(record.lastStep, step)
         if let gap {
             precondition(gap > 0 && gap.isFinite, "got gap \(gap), expected a finite number above 0")
@@ -54,7 +57,17 @@ package struct GapEstimator: Sendable, Equatable {
         }
         guard let count else { return }
         precondition(count >= 0 && count.isFinite, "got count \(count), expected a finite number of 0 or more")
-        record.count = count == 0 ? 0 : max(count * hit.weight, .leastNormalMagnitude)
-        record.epoch = hit.scale.epoch
+        let weight = hit.weight(in: decay.epoch(of: record.lastStep))
+        record.count = count == 0 ? 0 : max(count * weight, .leastNormalMagnitude)
+    }
+
+    /// Measures the count in the epoch of a step, if that is later.
+    private func bring(_ record: inout FrequencyRecord, to step: Int64) {
+        guard decay.halfLife != nil, step > record.lastStep else { return }
+        record.count = CountDecay.convert(
+            record.count,
+            from: decay.epoch(of: record.lastStep),
+            to: decay.epoch(of: step)
+        )
     }
 }

@@ -72,9 +72,8 @@ import Testing
         encoder.free(collection: 7, row: 4)
         encoder.embedding(collection: 8, row: 5, vector: [1, -2])
         encoder.features(collection: 8, row: 6, json: Array("{}".utf8))
-        let scale = CountDecay.Scale(landmark: 1, offset: 2, epoch: 3)
         let entries = [RecentBank.Entry(row: 1, generation: 5), RecentBank.Entry(row: 2, generation: 6)]
-        encoder.observe(collection: 9, Hit(step: 11, weight: 2.5, scale: scale), position: 70, entries)
+        encoder.observe(collection: 9, Hit(step: 11, exponent: 700, weight: 1.25), position: 70, entries)
         encoder.frequencies(collection: 9, Hit(step: 12), rows: [9], gaps: [.nan], counts: [4])
         encoder.sequence(collection: 9, WriterSequence(writer: "w", number: 13))
         var seen: [String] = []
@@ -87,7 +86,7 @@ import Testing
         #expect(
             seen == [
                 "7 assign 3 id", "7 free 4", "8 embedding 5 8 bytes", "8 features 6 {}",
-                "9 observe 11 2.5 1 2 3 at 70: 16 bytes", "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)",
+                "9 observe 11 700 1.25 at 70: 16 bytes", "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)",
                 "9 sequence 13 w",
             ]
         )
@@ -100,7 +99,7 @@ import Testing
         case .embedding(let row, let vector): "embedding \(row) \(vector.count) bytes"
         case .features(let row, let json): "features \(row) \(String(decoding: json, as: UTF8.self))"
         case .observe(let hit, let position, let entries):
-            "observe \(hit.step) \(hit.weight) \(hit.scale.landmark) \(hit.scale.offset) \(hit.scale.epoch) at \(position): "
+            "observe \(hit.step) \(hit.exponent) \(hit.weight) at \(position): "
                 + "\(entries.count) bytes"
         case .frequencies(let hit, let entries):
             {

@@ -5,15 +5,15 @@ import SamplingFrequency
 ///
 ///     rows 32c ..< 32c + 32:   crc32c 4 | applied 8 | 0 4 | 32 x 32 bytes
 ///     totals:                  crc32c 4 | applied 8 | first step 8 | last step 8 | weight of a hit float64 8
-///                              | landmark 8 | offset 4 | epoch 4 | observations in the bank, ever 8
+///                              | observations in the bank, ever 8
 ///     writers 32w ..< 32w+32:  crc32c 4 | applied 8 | (number 8 | name length 1 | name) ...
 ///     recent 500r ..< 500r+500: crc32c 4 | applied 8 | (row 4 | generation 4) ...
 ///
-/// A row's 32 bytes: last step Int64, gap float64, count float64, gap count UInt32, epoch UInt32. The sum of the counts is
-/// not stored: it follows from them.
+/// A row's 32 bytes: last step Int64, gap float64, count float64, gap count UInt32, reserved 4. The sum of the counts is not
+/// stored: it follows from them.
 enum FrequencyRecords {
     static let runByteCount = 16 + DirtyRecords.rowsInFrequencyRun * recordByteCount
-    static let totalsByteCount = 60
+    static let totalsByteCount = 44
     private static let recordByteCount = 32
 
     static func writeRun(
@@ -37,7 +37,7 @@ enum FrequencyRecords {
                 writer.double(record.gap)
                 writer.double(record.count)
                 writer.integer(record.gapCount)
-                writer.integer(record.epoch)
+                writer.integer(record.reserved)
             }
             Checksum.seal(value, key: key)
         }
@@ -62,7 +62,7 @@ enum FrequencyRecords {
             target[index].gap = reader.double()!
             target[index].count = reader.double()!
             target[index].gapCount = reader.integer()!
-            target[index].epoch = reader.integer()!
+            target[index].reserved = reader.integer()!
         }
         return applied
     }
@@ -83,9 +83,6 @@ enum FrequencyRecords {
             writer.integer(totals.firstStep)
             writer.integer(totals.lastStep)
             writer.double(totals.hitWeight)
-            writer.integer(totals.scale.landmark)
-            writer.integer(totals.scale.offset)
-            writer.integer(totals.scale.epoch)
             writer.integer(recentPosition)
             Checksum.seal(value, key: key)
         }
@@ -93,17 +90,15 @@ enum FrequencyRecords {
 
     static func readTotals(
         _ value: UnsafeRawBufferPointer,
-        key: FrequencyKey
+        key: FrequencyKey,
+        decay: CountDecay
     ) throws(StoreError) -> (applied: UInt64, totals: FrequencyTotals, recentPosition: UInt64) {
         var reader = ByteReader(try Checksum.verified(value, key: key, table: "frequency"))
         guard let applied = reader.integer(UInt64.self), let first = reader.integer(Int64.self),
             let last = reader.integer(Int64.self), let hitWeight = reader.double(),
-            let landmark = reader.integer(Int64.self), let offset = reader.integer(UInt32.self),
-            let epoch = reader.integer(UInt32.self), let recentPosition = reader.integer(UInt64.self)
+            let recentPosition = reader.integer(UInt64.self)
         else { throw Checksum.corrupt(key, "frequency", "it is too short") }
-        var totals = FrequencyTotals(firstStep: first, lastStep: last)
-        totals.hitWeight = hitWeight
-        totals.scale = CountDecay.Scale(landmark: landmark, offset: offset, epoch: epoch)
+        let totals = FrequencyTotals(firstStep: first, lastStep: last, hitWeight: hitWeight, decay: decay)
         return (applied, totals, recentPosition)
     }
 

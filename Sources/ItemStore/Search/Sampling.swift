@@ -28,8 +28,7 @@ extension Collection {
     }
 
     private func source(for query: SampleQuery, _ summary: Summary) -> any DrawSource {
-        let epoch = summary.totals.scale.epoch
-        let count = { (row: UInt32) in self.count(of: row, in: epoch) }
+        let count = { (row: UInt32) in self.count(of: row, summary.totals) }
         if query.distribution == .recent {
             return RecentSource(recent.entries.lazy.filter(isDrawable), excluding: rows(of: query.except))
         }
@@ -55,9 +54,9 @@ extension Collection {
         return rows
     }
 
-    private func count(of row: UInt32, in epoch: UInt32) -> Double {
+    private func count(of row: UInt32, _ totals: FrequencyTotals) -> Double {
         let chunk = chunk(of: row)
-        return chunk.pointee.lock.withReadLock { chunk.pointee.statistics[Self.index(of: row)].count(in: epoch) }
+        return totals.count(of: chunk.pointee.lock.withReadLock { chunk.pointee.statistics[Self.index(of: row)] })
     }
 
     /// Whether the id that was observed is still there and has an embedding.

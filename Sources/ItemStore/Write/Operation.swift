@@ -10,12 +10,12 @@ import SamplingFrequency
 ///     2 free         row 4
 ///     3 embedding    row 4 | dimension 2 | float32 x dimension
 ///     4 features     row 4 | length 2 | JSON
-///     5 observe      hit 32 | position 8 | entries 4 | (row 4 | generation 4) x entries
-///     6 frequencies  hit 32 | entries 4 | (row 4 | gap 8 | count 8) x entries   NaN: unchanged
+///     5 observe      hit 24 | position 8 | entries 4 | (row 4 | generation 4) x entries
+///     6 frequencies  hit 24 | entries 4 | (row 4 | gap 8 | count 8) x entries   NaN: unchanged
 ///     7 sequence     number 8 | name length 1 | name
 ///
-/// A hit is step 8 | weight float64 | landmark 8 | offset 4 | epoch 4: what it adds to a count is computed once, when the
-/// write is judged, so that another machine's logarithms change nothing. "Position" is how many observations the bank of
+/// A hit is step 8 | exponent 8 | weight float64: what it adds to a count is computed once, when the write is judged, so
+/// that another machine's `exp2` changes nothing. "Position" is how many observations the bank of
 /// recent ones had seen before.
 enum Operation {
     case assign(row: UInt32, id: UnsafeRawBufferPointer)
@@ -115,10 +115,8 @@ struct OperationEncoder {
 
     private mutating func hit(_ hit: Hit) {
         integer(hit.step)
+        integer(Int64(hit.exponent))
         integer(hit.weight.bitPattern)
-        integer(hit.scale.landmark)
-        integer(hit.scale.offset)
-        integer(hit.scale.epoch)
     }
 
     private mutating func begin(_ code: Operation.Code, _ collection: UInt32) {
@@ -189,11 +187,9 @@ struct OperationReader {
     }
 
     private mutating func decodeHit() -> Hit? {
-        guard let step = reader.integer(Int64.self), step >= 0, let weight = reader.double(),
-            let landmark = reader.integer(Int64.self), let offset = reader.integer(UInt32.self),
-            let epoch = reader.integer(UInt32.self)
+        guard let step = reader.integer(Int64.self), step >= 0, let exponent = reader.integer(Int64.self),
+            let weight = reader.double()
         else { return nil }
-        let scale = CountDecay.Scale(landmark: landmark, offset: offset, epoch: epoch)
-        return Hit(step: step, weight: weight, scale: scale)
+        return Hit(step: step, exponent: Int(exponent), weight: weight)
     }
 }

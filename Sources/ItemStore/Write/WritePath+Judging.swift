@@ -205,13 +205,9 @@ extension WritePath {
         encoder.frequencies(collection: collection.number, hit, rows: rows, gaps: gaps, counts: counts)
     }
 
-    /// What a hit at this step means, given all those that were judged before it.
     private func hit(at step: Int64, in collection: Collection) -> Hit {
-        let decay = collection.decay
-        let scale = decay.scale(after: collection.writer.judgedScale, for: step)
-        collection.writer.judgedScale = scale
         collection.writer.judgedLastStep = max(collection.writer.judgedLastStep, step)
-        return Hit(step: step, weight: decay.weight(of: step, in: scale), scale: scale)
+        return collection.decay.hit(at: step)
     }
 
     /// The step that is meant: the one given, or the last one plus one. The first ever is 1.
@@ -230,7 +226,6 @@ extension Collection {
     func forgetJudged() {
         writer.judgedSequences = writer.sequences
         writer.judgedLastStep = totals.lastStep
-        writer.judgedScale = totals.scale
         writer.judgedRecentPosition = recent.position
     }
 }

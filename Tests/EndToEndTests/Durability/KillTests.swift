@@ -115,8 +115,11 @@ import Testing
 /// One connection's random writes on ids of its own, in collections that all writers share and in some of its own that
 /// come and go. Up to `depth` requests are under way at once.
 private final class RandomWriter {
-    static let sharedCollections = ["shared", "wide"]
-    static let preparation = ["CREATE shared dim=8 alpha=0.05", "CREATE wide dim=1100 metric=l2"]
+    static let sharedCollections = ["shared", "wide", "drift"]
+    /// A half-life as short as can be: the steps reach several of its epochs.
+    static let preparation = [
+        "CREATE shared dim=8 alpha=0.05", "CREATE wide dim=1100 metric=l2", "CREATE drift dim=8 half_life=1",
+    ]
     private static let depth = 12
     private static let requestCountMax = 5_000
 
