@@ -146,9 +146,11 @@ private final class RandomWriter {
 
     /// Everything that can be asked about this writer's ids.
     var questions: [String] {
-        (Self.sharedCollections + ownCollections).flatMap { collection in
+        let aboutIDs = (Self.sharedCollections + ownCollections).flatMap { collection in
             ["GET", "FGET", "FREQ", "LOGQ"].map { "\($0) \(collection) \(ids.joined(separator: " "))" }
         }
+        // What the bank of recent observations holds depends on their order, so only where no other writer observes.
+        return aboutIDs + ownCollections.map { "SAMPLE \($0) 40 by=recent seed=\(step)" }
     }
 
     // MARK: - Writing
@@ -189,7 +191,8 @@ private final class RandomWriter {
         case 8..<11: return "DEL \(collection) \(some.prefix(3).joined(separator: " "))"
         case 11..<13: return "FSET \(collection) \(id) \(randomJSON())"
         case 13..<18:
-            step += Int.random(in: 0...3, using: &random)
+            // Where counts fade, only the last step tells which observations were made.
+            step += Int.random(in: collection == "drift" ? 1...3 : 0...3, using: &random)
             sequence += 1
             return "OBSERVE \(collection) \(step) seq=w\(number):\(sequence) \(some.joined(separator: " "))"
         default:
@@ -238,10 +241,12 @@ private final class RandomWriter {
         try questions.filter { !$0.hasPrefix("LOGQ") }.flatMap { question in
             let reply = try socket.ask(question)
             guard question.hasPrefix("FREQ") else { return [reply.header] + reply.rows }
+            // With a half-life a count is as of the last step of all writers.
+            let foreign = ["q=", "p=", "gap=", "state="] + (question.hasPrefix("FREQ drift ") ? ["count="] : [])
             return [reply.header]
                 + reply.rows.map { row in
                     row.split(separator: " ").filter { word in
-                        !["q=", "p=", "gap=", "state="].contains { word.hasPrefix($0) }
+                        !foreign.contains { word.hasPrefix($0) }
                     }.joined(separator: " ")
                 }
         }
