@@ -80,7 +80,7 @@ let package = Package(
         ),
 
         // Tests: one target a module, the real daemon in EndToEndTests. What they share stands in TestSupport.
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(name: "TestSupport", dependencies: ["SamplingFrequency"], path: "Tests/TestSupport"),
         .testTarget(name: "LMDBTests", dependencies: ["TestSupport", "LMDB"]),
         .testTarget(name: "PackedStringsTests", dependencies: ["PackedStrings"]),
         .testTarget(
@@ -131,6 +131,7 @@ let package = Package(
                 argumentParser, logging,
             ],
             path: "Tests/Benchmarks",
+            exclude: ["Simulation/estimation-error.svg"],
             resources: [.copy("Search/peers.py")]
         ),
     ],

@@ -6,6 +6,9 @@ import ArgumentParser
 struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measures logqd.",
-        subcommands: [StoreBenchmark.self, DaemonBenchmark.self, SearchBenchmark.self, FrequencyBenchmark.self]
+        subcommands: [
+            StoreBenchmark.self, DaemonBenchmark.self, SearchBenchmark.self, FrequencyBenchmark.self,
+            SimulationBenchmark.self,
+        ]
     )
 }

@@ -1,13 +1,5 @@
+/// What the tests share: a collection in miniature.
 import SamplingFrequency
-/// What the tests share: numbers in (0, 1], and a collection in miniature.
-import TestSupport
-
-extension SeededGenerator {
-    /// In (0, 1].
-    mutating func nextUnit() -> Double {
-        Double(next() >> 11 &+ 1) * 0x1p-53
-    }
-}
 
 /// Records by id with the totals kept as the store keeps them.
 struct Tracker {

@@ -20,4 +20,9 @@ package struct SeededGenerator: RandomNumberGenerator {
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return mixed ^ (mixed >> 31)
     }
+
+    /// In (0, 1].
+    package mutating func nextUnit() -> Double {
+        Double(next() >> 11 &+ 1) * 0x1p-53
+    }
 }
