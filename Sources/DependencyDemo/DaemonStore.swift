@@ -25,12 +25,9 @@ struct DaemonStore: EmbeddingStore {
         try await trainer.send(.create(collection, dimension: dimension, metric: .dot, alpha: alpha))
     }
 
-    func observe(_ batch: [Int32], step: Int64, logPOf dependencies: [Int32]) async throws -> [Double] {
-        let (_, logP) = try await trainer.pipeline(
-            .observe(collection, step: step, ids: batch.map { ids[Int($0)] }),
-            .logQ(collection, ids: dependencies.map { ids[Int($0)] }, unit: .p)
-        )
-        return logP.map(\.value)
+    func observe(_ batch: [Int32], step: Int64) async throws -> [Double] {
+        let batch = batch.map { ids[Int($0)] }
+        return try await trainer.send(.observe(collection, step: step, ids: batch, returning: .p)).map(\.value)
     }
 
     func put(_ embeddings: [Embedding]) async throws {

@@ -1,9 +1,9 @@
 /// What the trainer and the evaluation ask of a store. `DaemonStore` asks a real `logqd`; nothing else of the demo knows
 /// how. Dependencies go by their number.
 protocol EmbeddingStore: Sendable {
-    /// This batch was drawn at this step. Answers log p for each of `dependencies`, p being the probability of standing in
-    /// a batch, this one counted already.
-    func observe(_ batch: [Int32], step: Int64, logPOf dependencies: [Int32]) async throws -> [Double]
+    /// This batch was drawn at this step. Answers log p for each of it, p being the probability of standing in a batch, this
+    /// one counted already.
+    func observe(_ batch: [Int32], step: Int64) async throws -> [Double]
 
     /// These embeddings have changed.
     func put(_ embeddings: [Embedding]) async throws

@@ -79,17 +79,11 @@ struct Trainer<Store: EmbeddingStore> {
         _ roundTrips: inout Latencies
     ) async throws -> [Float] {
         let drawn = batch.map(\.dependency)
-        var places: [Int32: Int] = [:]
-        var unique: [Int32] = []
-        for dependency in drawn where places[dependency] == nil {
-            places[dependency] = unique.count
-            unique.append(dependency)
-        }
         let start = ContinuousClock.now
-        let logP = try await store.observe(drawn, step: Int64(step), logPOf: unique)
+        let logP = try await store.observe(drawn, step: Int64(step))
         roundTrips.append(ContinuousClock.now - start)
         guard usesLogQ else { return [Float](repeating: 0, count: drawn.count) }
-        return drawn.map { Float(logP[places[$0]!]) }
+        return logP.map { Float($0) }
     }
 
     private func embeddings(_ dependencies: [Int32]) -> [Embedding] {

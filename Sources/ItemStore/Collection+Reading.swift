@@ -63,14 +63,18 @@ extension Collection {
     }
 
     package func frequencies(of ids: PackedStrings, _ range: Range<Int>) -> [FrequencyEstimate] {
+        frequencySnapshot(of: ids, range).estimates(0..<range.count)
+    }
+
+    /// What `frequencies` are computed from.
+    func frequencySnapshot(of ids: PackedStrings, _ range: Range<Int>) -> FrequencySnapshot {
         let summary = summary
-        var estimates: [FrequencyEstimate] = []
-        estimates.reserveCapacity(range.count)
+        var records: [FrequencyRecord] = []
+        records.reserveCapacity(range.count)
         forEachID(of: ids, range) { id in
-            let record = withRow(of: id) { chunk, index, _ in chunk.statistics[index] }
-            estimates.append(estimate(record ?? .unseen, totals: summary.totals, liveItems: summary.itemCount))
+            records.append(withRow(of: id) { chunk, index, _ in chunk.statistics[index] } ?? .unseen)
         }
-        return estimates
+        return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
     }
 
     /// The scores of the ids that have an embedding. The dimension of the query must be the collection's.

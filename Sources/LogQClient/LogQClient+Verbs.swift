@@ -123,6 +123,21 @@ extension LogQClient {
         try await send(.observe(collection, step: step, ids: ids, sequence: sequence))
     }
 
+    /// Counts a batch of the trainer and returns what it subtracts from the logits of this batch. See
+    /// ``LogQRequest/observe(_:step:ids:returning:strength:sequence:)``.
+    public func observe(
+        _ collection: String,
+        step: Int64?,
+        ids: [ItemID],
+        returning unit: FrequencyUnit,
+        strength: Double? = nil,
+        sequence: WriterSequence? = nil
+    ) async throws(LogQError) -> [LogQ] {
+        try await send(
+            .observe(collection, step: step, ids: ids, returning: unit, strength: strength, sequence: sequence)
+        )
+    }
+
     /// Streams in a trainer's own estimates. See ``LogQRequest/setFrequencies(_:step:_:)``.
     public func setFrequencies(
         _ collection: String,

@@ -19,11 +19,7 @@ extension LogQRequest where Reply == Void {
     ) -> LogQRequest {
         LogQRequest(
             RequestLine("OBSERVE", collection, isWrite: true) { (writer) throws(WireError) in
-                writer.step(step)
-                if let sequence {
-                    try RequestWriter.check(sequence.writer, of: "writer")
-                    writer.option("seq", "\(sequence.writer):\(sequence.number)")
-                }
+                try writer.observation(step, sequence)
                 try writer.ids(ids)
             }
         )
@@ -53,6 +49,31 @@ extension LogQRequest where Reply == Void {
 }
 
 extension LogQRequest where Reply == [LogQ] {
+    /// `OBSERVE` that answers: counts a batch of the trainer and returns what `LOGQ` says of its ids right after, one for each
+    /// in the order of `ids`. What others write meanwhile is not in it. One round trip a step.
+    ///
+    /// - Parameters:
+    ///   - ids: 1 to 16,384. Repeat an id that occurs twice in the batch.
+    ///   - unit: which frequency, as in ``logQ(_:ids:unit:strength:)``.
+    ///   - strength: a factor λ for the logarithm, −1,000 to 1,000; 1 if nil.
+    ///   - sequence: makes it safe to send the observation again. A repeated one is not counted, but answered.
+    public static func observe(
+        _ collection: String,
+        step: Int64?,
+        ids: [ItemID],
+        returning unit: FrequencyUnit,
+        strength: Double? = nil,
+        sequence: WriterSequence? = nil
+    ) -> LogQRequest {
+        let line = RequestLine("OBSERVE", collection, isWrite: true) { (writer) throws(WireError) in
+            try writer.observation(step, sequence)
+            writer.option("return", "logq")
+            writer.correction(unit, strength)
+            try writer.ids(ids)
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in try rows.logQ(expected: ids.count) }
+    }
+
     /// `LOGQ`: for each of 1 to 16,384 ids the natural logarithm of its sampling frequency. Unknown ids get a finite one, too.
     ///
     /// - Parameters:
@@ -65,21 +86,39 @@ extension LogQRequest where Reply == [LogQ] {
         strength: Double? = nil
     ) -> LogQRequest {
         let line = RequestLine("LOGQ", collection) { (writer) throws(WireError) in
-            switch unit {
-            case .q: writer.option("unit", "q")
-            case .p: writer.option("unit", "p")
-            case .expected(let batch):
-                writer.option("unit", "expected")
-                writer.option("batch", Int64(batch))
-            }
-            if let strength { writer.option("strength", strength) }
+            writer.correction(unit, strength)
             try writer.ids(ids)
         }
-        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
-            try rows.map(expected: ids.count) { (row) throws(ReplyFormatError) in
-                try row.skipID()
-                return LogQ(value: try row.number(), state: try row.state())
-            }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in try rows.logQ(expected: ids.count) }
+    }
+}
+
+extension RequestWriter {
+    fileprivate mutating func observation(_ step: Int64?, _ sequence: WriterSequence?) throws(WireError) {
+        self.step(step)
+        guard let sequence else { return }
+        try RequestWriter.check(sequence.writer, of: "writer")
+        option("seq", "\(sequence.writer):\(sequence.number)")
+    }
+
+    fileprivate mutating func correction(_ unit: FrequencyUnit, _ strength: Double?) {
+        switch unit {
+        case .q: option("unit", "q")
+        case .p: option("unit", "p")
+        case .expected(let batch):
+            option("unit", "expected")
+            option("batch", Int64(batch))
+        }
+        if let strength { option("strength", strength) }
+    }
+}
+
+extension ReplyRows {
+    /// Rows `id log state`.
+    fileprivate func logQ(expected: Int) throws(ReplyFormatError) -> [LogQ] {
+        try map(expected: expected) { (row) throws(ReplyFormatError) in
+            try row.skipID()
+            return LogQ(value: try row.number(), state: try row.state())
         }
     }
 }

@@ -7,9 +7,9 @@ import WireProtocol
 /// in one write:
 ///
 /// ```swift
-/// let (_, logQ) = try await client.pipeline(
-///     .observe("items", step: step, ids: batch),
-///     .logQ("items", ids: batch, unit: .p)
+/// let (logQ, embeddings) = try await client.pipeline(
+///     .observe("items", step: step, ids: batch, returning: .p),
+///     .get("items", batch)
 /// )
 /// ```
 ///

@@ -34,7 +34,27 @@ final class Command: Sendable {
         /// Draws, in the query pool too.
         case sample(@Sendable (Request, Services) throws(WireError) -> Sampling)
         /// Goes to the store's writer, together with its neighbours.
-        case write(@Sendable (Request) throws(WireError) -> Write)
+        case change(@Sendable (Request, Services) throws(WireError) -> Change)
+
+        /// A write that is answered `OK 0`.
+        static func write(_ handler: @escaping @Sendable (Request) throws(WireError) -> Write) -> Action {
+            .change { (request, _) throws(WireError) in Change(try handler(request)) }
+        }
+    }
+}
+
+/// A write, and what of its outcome is told.
+struct Change: Sendable {
+    typealias Rows = @Sendable (WriteOutcome) -> Lookup?
+
+    let write: Write
+    /// About how much memory outcome and rows take until they are sent.
+    var answerByteCount = 0
+    /// The rows of an outcome that is no failure; nil: `OK 0`.
+    var rows: Rows?
+
+    init(_ write: Write) {
+        self.write = write
     }
 }
 
@@ -43,8 +63,8 @@ struct Session {
     var writer: ReplyWriter
 }
 
-/// A request that is answered with a row for each id: thousands of them are read in slices, between which other
-/// connections get their turn.
+/// An answer with a row for each id: thousands of them are written in slices, between which other connections get their
+/// turn.
 struct Lookup {
     let rowCount: Int
     /// Rows that can be answered in about a millisecond.

@@ -139,7 +139,7 @@ enum CommandTable {
             VerbSyntax("DEL", [.collection], tail: .ids),
             "remove embedding, features and statistics of ids",
             example: "DEL songs yesterday",
-            .write { .delete(collection: $0.collection, ids: $0.ids) }
+            .change(Commands.delete)
         ),
         Command(
             VerbSyntax(
@@ -195,19 +195,45 @@ enum CommandTable {
         help: "draws in a batch, for the expected count"
     )
 
+    private static let unit = OptionSyntax(
+        .unit,
+        .choice(units.map(\.rawValue)),
+        units.map(\.rawValue).joined(separator: "|"),
+        help: "logarithm of q, per draw (the default); p, of being in a batch; or expected"
+    )
+
+    private static let strength = OptionSyntax(
+        .strength,
+        .number(expected: "a number from -1000 to 1000") { $0.magnitude <= 1_000 },
+        "x",
+        help: "a factor for the logarithm, default 1"
+    )
+
     private static let frequencies = [
         Command(
             VerbSyntax(
                 "OBSERVE",
                 [.collection, .step],
                 options: [
-                    OptionSyntax(.seq, .writerSequence, "writer:n", help: "n rises with each request: retries are safe")
+                    OptionSyntax(
+                        .seq,
+                        .writerSequence,
+                        "writer:n",
+                        help: "n rises with each request: retries are safe"
+                    ),
+                    OptionSyntax(
+                        .returns,
+                        .choice(["logq"]),
+                        "logq",
+                        help: "answer what LOGQ says of these ids right after; the options behind it are those of LOGQ"
+                    ),
+                    unit, batch, strength,
                 ],
                 tail: .ids
             ),
             "these ids were in the trainer's batch of this step; step - is the last one + 1",
-            example: "OBSERVE songs 1041 seq=worker-1:17 yesterday help! yesterday",
-            .write(Commands.observe)
+            example: "OBSERVE songs 1041 seq=worker-1:17 return=logq unit=p yesterday help! yesterday",
+            .change(Commands.observe)
         ),
         Command(
             VerbSyntax("FREQSET", [.collection, .step], tail: .estimates),
@@ -219,21 +245,7 @@ enum CommandTable {
             VerbSyntax(
                 "LOGQ",
                 [.collection],
-                options: [
-                    OptionSyntax(
-                        .unit,
-                        .choice(units.map(\.rawValue)),
-                        units.map(\.rawValue).joined(separator: "|"),
-                        help: "logarithm of q, per draw (the default); p, of being in a batch; or expected"
-                    ),
-                    batch,
-                    OptionSyntax(
-                        .strength,
-                        .number(expected: "a number from -1000 to 1000") { $0.magnitude <= 1_000 },
-                        "x",
-                        help: "a factor for the logarithm, default 1"
-                    ),
-                ],
+                options: [unit, batch, strength],
                 tail: .ids
             ),
             "what a trainer subtracts from its logits",

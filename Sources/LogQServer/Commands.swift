@@ -14,6 +14,21 @@ enum Commands {
         max(16, min(2_048, sliceBytes / max(1, rowBytes)))
     }
 
+    /// How long the answer to a write gets at most, `rowBytes` a row besides the id. Checked beforehand: when the write has
+    /// been applied it is too late for an `ERR`.
+    static func answerByteCount(
+        _ ids: PackedStrings,
+        rowBytes: Int,
+        _ services: Services
+    ) throws(WireError) -> Int {
+        let byteCount = 16 + IDText.textByteCount(of: ids) + ids.count * rowBytes
+        guard byteCount <= services.limits.replyBytesMax else {
+            let got = "got ids whose reply may take \(byteCount) bytes"
+            throw WireError(.limit, "\(got), expected at most \(services.limits.replyBytesMax): send fewer")
+        }
+        return byteCount
+    }
+
     /// About how long a vector prints.
     static func vectorBytes(dimension: Int) -> Int { dimension * 12 }
 }
@@ -52,6 +67,23 @@ extension Commands {
         let limit = request.integer(.limit).map { Int($0) } ?? Limits.scanRowsDefault
         let (rows, ids) = collection.scan(after: after, limit: limit)
         return .rows(RowBlock(count: rows.count, [Column(.integers(rows.map { Int64($0) })), Column(.ids(ids))]))
+    }
+}
+
+extension Commands {
+    static func delete(_ request: Request, _ services: Services) throws(WireError) -> Change {
+        let ids = request.ids
+        let answerByteCount = try answerByteCount(ids, rowBytes: 3, services)
+        var change = Change(.delete(collection: request.collection, ids: ids))
+        change.answerByteCount = answerByteCount
+        change.rows = { outcome in
+            guard case .deleted(let flags) = outcome else { return nil }
+            return Lookup(rowCount: ids.count, rowsPerSlice: rowsPerSlice(rowBytes: 64)) {
+                let columns = [Column(.ids(ids, from: $0.lowerBound)), Column(.flags(Array(flags[$0])))]
+                return RowBlock(count: $0.count, columns)
+            }
+        }
+        return change
     }
 }
 

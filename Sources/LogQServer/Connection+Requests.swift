@@ -1,3 +1,4 @@
+import DequeModule
 import ItemStore
 import NIOCore
 import PackedStrings
@@ -15,12 +16,12 @@ struct HeldRequest {
 /// Writes that go to the store together, with the places of their answers.
 struct GatheredWrites {
     var writes: [Write] = []
-    var places: [ConnectionState<Connection.Answer>.Place] = []
+    var answers: [(place: ConnectionState<Connection.Answer>.Place, rows: Change.Rows?)] = []
     var byteCount = 0
 }
 
-/// A lookup of so many ids that it is answered over several turns of the event loop.
-struct LongLookup {
+/// A lookup that is answered by and by: its rows may take several turns of the event loop.
+struct LookupUnderWay {
     let lookup: Lookup
     let place: ConnectionState<Connection.Answer>.Place
     var nextRow = 0
@@ -39,9 +40,8 @@ extension Connection {
         var workLeft = Self.workPerTurn
         while !isPutOff {
             guard workLeft > 0 else { return continueLater() }
-            if longLookup != nil {
-                answerSlice()
-                workLeft = 0
+            if !lookups.isEmpty {
+                workLeft -= answerSlice()
                 continue
             }
             guard state.mayTakeRequest else { return }
@@ -119,8 +119,8 @@ extension Connection {
                 begin(try handler(request, services), lineByteCount, takenAt: start ?? .now)
             case .sample(let handler):
                 begin(try handler(request, services), lineByteCount, takenAt: start ?? .now)
-            case .write(let handler):
-                gather(try handler(request), lineByteCount)
+            case .change(let handler):
+                gather(try handler(request, services), lineByteCount)
             }
         } catch {
             errorCount += 1
@@ -159,32 +159,37 @@ extension Connection {
 
     private func begin(_ lookup: Lookup, _ lineByteCount: Int) {
         guard lookup.rowCount <= lookup.rowsPerSlice else {
-            longLookup = LongLookup(lookup: lookup, place: state.start(.read, heldByteCount: lineByteCount))
-            session.writer.beginRows(count: lookup.rowCount, into: &longLookup!.bytes)
-            return
+            let place = state.start(.read, heldByteCount: lineByteCount)
+            return lookups.append(LookupUnderWay(lookup: lookup, place: place))
         }
         send(.rows(lookup.rows(0..<lookup.rowCount)))
     }
 
-    private func answerSlice() {
-        guard var long = longLookup.take() else { return }
-        let end = min(long.nextRow + long.lookup.rowsPerSlice, long.lookup.rowCount)
-        let block = long.lookup.rows(long.nextRow..<end)
-        long.nextRow = end
-        let fits = session.writer.write(block, into: &long.bytes, start: 0)
-        if !fits { session.writer.writeTooLong(into: &long.bytes, start: 0) }
-        if fits, end < long.lookup.rowCount {
-            longLookup = long
+    /// Writes the next rows of the first lookup under way. Returns what that was of a turn's work: all of it, if the slice
+    /// was a whole one.
+    private func answerSlice() -> Int {
+        guard var first = lookups.popFirst() else { return 0 }
+        let lookup = first.lookup
+        if first.nextRow == 0 { session.writer.beginRows(count: lookup.rowCount, into: &first.bytes) }
+        let end = min(first.nextRow + lookup.rowsPerSlice, lookup.rowCount)
+        let rows = first.nextRow..<end
+        first.nextRow = end
+        let fits = session.writer.write(lookup.rows(rows), into: &first.bytes, start: 0)
+        if !fits { session.writer.writeTooLong(into: &first.bytes, start: 0) }
+        if fits, end < lookup.rowCount {
+            lookups.prepend(first)
         } else {
-            state.finish(long.place, with: .bytes(long.bytes))
+            state.finish(first.place, with: .bytes(first.bytes))
         }
+        return 1 + Self.workPerTurn * rows.count / lookup.rowsPerSlice
     }
 
     // MARK: - Writes
 
-    private func gather(_ write: Write, _ lineByteCount: Int) {
-        gathered.places.append(state.start(.write, heldByteCount: lineByteCount))
-        gathered.writes.append(write)
+    private func gather(_ change: Change, _ lineByteCount: Int) {
+        let place = state.start(.write, heldByteCount: lineByteCount + change.answerByteCount)
+        gathered.answers.append((place, change.rows))
+        gathered.writes.append(change.write)
         gathered.byteCount += lineByteCount
         let bytesMax = min(Self.gatheredBytesMax, services.store.configuration.limits.writeQueueBytesMax / 8)
         if gathered.byteCount > bytesMax { submitGathered() }
@@ -194,46 +199,38 @@ extension Connection {
     func submitGathered() {
         guard !gathered.writes.isEmpty, let context else { return }
         let writes = gathered.writes
-        let places = gathered.places
+        let answers = gathered.answers
         gathered = GatheredWrites()
         let eventLoop = context.eventLoop
         let connection = NIOLoopBound(self, eventLoop: eventLoop)
         let batch = WriteBatch(writes) { outcomes in
-            eventLoop.execute { connection.value.written(writes, places, outcomes) }
+            eventLoop.execute { connection.value.written(answers, outcomes) }
         }
         do throws(StoreError) {
             try services.store.submit(batch)
         } catch {
             errorCount += writes.count
-            for place in places { state.finish(place, with: .failure(WireError(error))) }
+            for (place, _) in answers { state.finish(place, with: .failure(WireError(error))) }
         }
     }
 
+    /// Rows are not written here: outcomes of many thousand may come together. They are lookups like any other.
     private func written(
-        _ writes: [Write],
-        _ places: [ConnectionState<Answer>.Place],
+        _ answers: [(place: ConnectionState<Answer>.Place, rows: Change.Rows?)],
         _ outcomes: [WriteOutcome]
     ) {
-        for (index, outcome) in outcomes.enumerated() {
-            state.finish(places[index], with: answer(to: writes[index], outcome))
+        guard !life.isGone.load(ordering: .relaxed) else { return }
+        for ((place, rows), outcome) in zip(answers, outcomes) {
+            if case .failed(let error) = outcome {
+                errorCount += 1
+                state.finish(place, with: .failure(WireError(error)))
+            } else if let lookup = rows?(outcome) {
+                lookups.append(LookupUnderWay(lookup: lookup, place: place))
+            } else {
+                state.finish(place, with: .done)
+            }
         }
         pump()
-    }
-
-    private func answer(to write: Write, _ outcome: WriteOutcome) -> Answer {
-        switch outcome {
-        case .done:
-            return .done
-        case .failed(let error):
-            errorCount += 1
-            return .failure(WireError(error))
-        case .deleted(let flags):
-            guard case .delete(_, let ids) = write else { return .done }
-            var bytes = ByteBuffer()
-            let block = RowBlock(count: flags.count, [Column(.ids(ids)), Column(.flags(flags))])
-            session.writer.write(.rows(block), into: &bytes)
-            return .bytes(bytes)
-        }
     }
 
     // MARK: - Searches and draws
@@ -320,7 +317,7 @@ extension Command.Action {
         case .session, .quit: .session
         case .read, .lookup: .read
         case .search, .sample: .search
-        case .write: .write
+        case .change: .write
         }
     }
 }

@@ -1,3 +1,4 @@
+import DequeModule
 import ItemStore
 import NIOCore
 import Synchronization
@@ -36,7 +37,7 @@ final class Connection: ChannelDuplexHandler {
     var output = ByteBuffer()
     var held: HeldRequest?
     var gathered = GatheredWrites()
-    var longLookup: LongLookup?
+    var lookups = Deque<LookupUnderWay>()
     /// Set when the connection is gone: searches that still wait need not run.
     let life = Life()
     /// Set instead of serving: the server has too many connections.
@@ -156,7 +157,7 @@ final class Connection: ChannelDuplexHandler {
         life.isGone.store(true, ordering: .relaxed)
         state.closed()
         held = nil
-        longLookup = nil
+        lookups.removeAll()
         gathered = GatheredWrites()
     }
 
@@ -198,7 +199,7 @@ final class Connection: ChannelDuplexHandler {
 
     /// Whether nothing of the input is left to be done.
     var isInputUsedUp: Bool {
-        held == nil && longLookup == nil && !isContinuationScheduled && framer.isWaitingForBytes
+        held == nil && lookups.isEmpty && !isContinuationScheduled && framer.isWaitingForBytes
     }
 
     /// Moves the answers that may leave into the output.
@@ -228,7 +229,7 @@ final class Connection: ChannelDuplexHandler {
 
     private var wantsBytes: Bool {
         discarding != nil
-            || (state.mayTakeRequest && held == nil && longLookup == nil && !isContinuationScheduled
+            || (state.mayTakeRequest && held == nil && lookups.isEmpty && !isContinuationScheduled
                 && framer.isWaitingForBytes)
     }
 

@@ -63,6 +63,11 @@ package enum IDText {
         return to
     }
 
+    /// How long the texts of all these ids are together.
+    package static func textByteCount(of ids: PackedStrings) -> Int {
+        ids.withAllBytes { bytes in bytes.reduce(bytes.count) { $0 + (isReserved($1) ? 2 : 0) } }
+    }
+
     /// The longest text of an id of `byteCount` bytes.
     @inline(__always)
     static func textBytesMax(_ byteCount: Int) -> Int { byteCount * 3 }

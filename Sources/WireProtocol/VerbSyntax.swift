@@ -99,6 +99,7 @@ package enum OptionName: String, Sendable, CaseIterable {
     case after, limit
     case fields
     case seq
+    case returns = "return"
     case unit, batch, strength
     case rangeMin = "range_min"
     case rangeMax = "range_max"

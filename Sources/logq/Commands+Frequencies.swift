@@ -4,7 +4,8 @@ import LogQClient
 struct ObserveCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "observe",
-        abstract: "Count a batch of the trainer: these ids were in the batch of this step."
+        abstract: "Count a batch of the trainer: these ids were in the batch of this step.",
+        discussion: "With --return logq it answers what logq says of these ids right after, with the same options."
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
@@ -15,8 +16,20 @@ struct ObserveCommand: ClientCommand {
     @Option(help: ArgumentHelp("Makes it safe to send again.", valueName: "writer:n"))
     var seq: String?
 
+    enum Returned: String, CaseIterable, ExpressibleByArgument {
+        case logq
+    }
+
+    @Option(name: .customLong("return"), help: "logq: what a trainer subtracts from the logits of this batch.")
+    var returned: Returned?
+
+    @OptionGroup var correction: CorrectionOptions
+
     mutating func validate() throws {
         _ = try sequence()
+        guard returned != nil || !correction.isGiven else {
+            throw ValidationError("expected --unit, --batch and --strength only with --return")
+        }
     }
 
     private func sequence() throws -> WriterSequence? {
@@ -29,8 +42,21 @@ struct ObserveCommand: ClientCommand {
     }
 
     func report(_ client: LogQClient) async throws -> Report {
-        try await client.observe(collection, step: step.step, ids: try global.ids(ids), sequence: try sequence())
-        return .done
+        let ids = try global.ids(ids)
+        let sequence = try sequence()
+        guard returned != nil else {
+            try await client.observe(collection, step: step.step, ids: ids, sequence: sequence)
+            return .done
+        }
+        let values = try await client.observe(
+            collection,
+            step: step.step,
+            ids: ids,
+            returning: correction.frequencyUnit,
+            strength: correction.strength,
+            sequence: sequence
+        )
+        return .logQ(ids, values, unit: correction.unitName)
     }
 }
 
@@ -75,24 +101,16 @@ struct SetFrequenciesCommand: ClientCommand {
     }
 }
 
-struct LogFrequencyCommand: ClientCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "logq",
-        abstract: "The logarithm of the sampling frequency: what a trainer subtracts from the logits."
-    )
-    @OptionGroup(title: "Connection and output") var global: GlobalOptions
-
+/// Which logarithm.
+struct CorrectionOptions: ParsableArguments {
     enum Unit: String, CaseIterable, ExpressibleByArgument {
         case q
         case p
         case expected
     }
 
-    @Argument var collection: String
-    @Argument var ids: [String]
-
-    @Option(help: "q: probability per draw. p: of being in a batch. expected: count in a batch.")
-    var unit: Unit = .q
+    @Option(help: "q: probability per draw. p: of being in a batch. expected: count in a batch. (default: q)")
+    var unit: Unit?
 
     @Option(help: "Draws a batch, for --unit expected.")
     var batch: Int?
@@ -106,16 +124,40 @@ struct LogFrequencyCommand: ClientCommand {
         }
     }
 
+    var isGiven: Bool { unit != nil || batch != nil || strength != nil }
+
+    var unitName: String { (unit ?? .q).rawValue }
+
+    var frequencyUnit: FrequencyUnit {
+        switch unit ?? .q {
+        case .q: .q
+        case .p: .p
+        case .expected: .expected(batch: batch ?? 0)
+        }
+    }
+}
+
+struct LogFrequencyCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "logq",
+        abstract: "The logarithm of the sampling frequency: what a trainer subtracts from the logits."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument var ids: [String]
+
+    @OptionGroup var correction: CorrectionOptions
+
     func report(_ client: LogQClient) async throws -> Report {
         let ids = try global.ids(ids)
-        let frequencyUnit: FrequencyUnit
-        switch unit {
-        case .q: frequencyUnit = .q
-        case .p: frequencyUnit = .p
-        case .expected: frequencyUnit = .expected(batch: batch ?? 0)
-        }
-        let values = try await client.logQ(collection, ids: ids, unit: frequencyUnit, strength: strength)
-        return .logQ(ids, values, unit: unit.rawValue)
+        let values = try await client.logQ(
+            collection,
+            ids: ids,
+            unit: correction.frequencyUnit,
+            strength: correction.strength
+        )
+        return .logQ(ids, values, unit: correction.unitName)
     }
 }
 

@@ -20,7 +20,7 @@ final class LocalStore: EmbeddingStore {
     let state = Mutex(State())
 
     /// p from the last gap alone: enough for a test.
-    func observe(_ batch: [Int32], step: Int64, logPOf dependencies: [Int32]) async throws -> [Double] {
+    func observe(_ batch: [Int32], step: Int64) async throws -> [Double] {
         state.withLock { state in
             state.steps.append(step)
             let before = state.lastStep
@@ -28,7 +28,7 @@ final class LocalStore: EmbeddingStore {
                 state.counts[dependency, default: 0] += 1
                 state.lastStep[dependency] = step
             }
-            return dependencies.map { -log(Double(step - (before[$0] ?? 0))) }
+            return batch.map { -log(Double(step - (before[$0] ?? 0))) }
         }
     }
 

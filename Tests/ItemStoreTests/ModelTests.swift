@@ -55,7 +55,13 @@ private struct ModelRun {
             let outcomes = try fixture.apply(writes)
             for (write, outcome) in zip(writes, outcomes) {
                 let expected = model.apply(write)
-                #expect(simplified(outcome) == expected, "seed \(seed), after \(done) operations: \(write)")
+                let context = Comment(rawValue: "seed \(seed), after \(done) operations: \(write)")
+                #expect(simplified(outcome) == expected, context)
+                if case .observed(let snapshot) = outcome, case .observe(let name, _, _, let ids, _) = write {
+                    // As of this write, whatever comes behind it in the batch.
+                    let read = snapshot.estimates(0..<ids.count)
+                    compareEstimates(StoreModel.strings(ids), read, model.collections[name]!, context)
+                }
             }
             done += writes.count
             if Int.random(in: 0..<20, using: &random) == 0 { try compare(done) }
@@ -84,6 +90,7 @@ private struct ModelRun {
         switch outcome {
         case .done: .done
         case .deleted(let flags): .deleted(flags)
+        case .observed: .observed
         case .failed(let error): .failed(error.code)
         }
     }
@@ -123,7 +130,8 @@ private struct ModelRun {
                 collection: name,
                 step: randomStep(),
                 sequence: Bool.random(using: &random) ? sequence : nil,
-                ids: randomIDs(1...20)
+                ids: randomIDs(1...20),
+                returnsFrequencies: Bool.random(using: &random)
             )
         default:
             let ids = randomIDs(1...10)
@@ -207,10 +215,20 @@ private struct ModelRun {
         let sum = zip(Self.ids, read).reduce(0) { $0 + (expected.count(expected.items[$1.0]) > 0 ? $1.1.q : 0) }
         let total = expected.total
         #expect(total == 0 || abs(sum - 1) < 1e-9, context)
+        compareEstimates(Self.ids, read, expected, context)
+    }
+
+    private func compareEstimates(
+        _ ids: [[UInt8]],
+        _ read: [FrequencyEstimate],
+        _ expected: StoreModel.ModelCollection,
+        _ context: Comment
+    ) {
         guard expected.configuration.halfLife != nil else {
-            return #expect(read == Self.ids.map { expected.estimate($0) }, context)
+            return #expect(read == ids.map { expected.estimate($0) }, context)
         }
-        for (id, read) in zip(Self.ids, read) {
+        let total = expected.total
+        for (id, read) in zip(ids, read) {
             let plain = expected.estimate(id)
             #expect(read.state == plain.state && read.p == plain.p && read.lastStep == plain.lastStep, context)
             let count = expected.count(expected.items[id])

@@ -65,6 +65,8 @@ struct StoreModel {
     enum Expected: Equatable {
         case done
         case deleted([Bool])
+        /// With what is known of the ids then.
+        case observed
         case failed(StoreError.Code)
     }
 
@@ -81,10 +83,12 @@ struct StoreModel {
             (collections[first], collections[second]) = (new, old)
             return .done
         case .put(let name, _, _, _), .delete(let name, _), .setFeatures(let name, _, _),
-            .observe(let name, _, _, _), .setFrequencies(let name, _, _, _, _):
+            .observe(let name, _, _, _, _), .setFrequencies(let name, _, _, _, _):
             guard var collection = collections[name] else { return .failed(.noCollection) }
             defer { collections[name] = collection }
-            return Self.apply(write, to: &collection)
+            let expected = Self.apply(write, to: &collection)
+            if expected == .done, case .observe(_, _, _, _, returnsFrequencies: true) = write { return .observed }
+            return expected
         }
     }
 
@@ -107,7 +111,7 @@ struct StoreModel {
             )
         case .setFeatures(_, let id, let json):
             collection.items[id, default: Item()].features = json
-        case .observe(_, let step, let sequence, let ids):
+        case .observe(_, let step, let sequence, let ids, _):
             if let sequence, let last = collection.sequences[sequence.writer], sequence.number <= last { return .done }
             let step = step ?? max(collection.lastStep, 0) + 1
             if let sequence { collection.sequences[sequence.writer] = sequence.number }

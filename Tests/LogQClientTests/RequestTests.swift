@@ -114,6 +114,23 @@ import WireProtocol
         )
         let updates = [FrequencyUpdate("a", gap: 4, count: 9), FrequencyUpdate("b", gap: 2.5), FrequencyUpdate("c")]
         #expect(try line(.setFrequencies("songs", step: 200, updates)) == "FREQSET songs 200 a 4 9 b 2.5 - c - -\n")
+        #expect(
+            try line(.observe("songs", step: 3, ids: ["a", "a b"], returning: .p))
+                == "OBSERVE songs 3 return=logq unit=p a a%20b\n"
+        )
+        let sequence = WriterSequence(writer: "w", number: 7)
+        #expect(
+            try line(
+                .observe(
+                    "songs",
+                    step: nil,
+                    ids: ["a"],
+                    returning: .expected(batch: 8),
+                    strength: 2,
+                    sequence: sequence
+                )
+            ) == "OBSERVE songs - seq=w:7 return=logq unit=expected batch=8 strength=2 a\n"
+        )
         #expect(try line(.logQ("songs", ids: ["a"])) == "LOGQ songs unit=q a\n")
         #expect(
             try line(.logQ("songs", ids: ["a"], unit: .expected(batch: 20), strength: 0.5))

@@ -51,7 +51,7 @@ def main():
     for step in range(1, STEPS + 1):
         batch = rng.choices(range(ITEMS), popularity, k=BATCH)
         ids = " ".join(f"item-{i}" for i in batch)
-        _, rows = ask(logqd, f"OBSERVE items {step} seq=trainer:{step} {ids}", f"LOGQ items unit=q {ids}")
+        rows, = ask(logqd, f"OBSERVE items {step} seq=trainer:{step} return=logq unit=q {ids}")
         log_q = [float(row.split()[1]) for row in rows]
         loss, moves = 0, [(vector, [0] * DIM) for vector in queries + items]
         for positive in batch:

@@ -10,6 +10,7 @@ struct ByteReader {
     }
 
     var isAtEnd: Bool { rest.isEmpty }
+    var bytesLeft: Int { rest.count }
 
     @inline(__always)
     mutating func integer<T: FixedWidthInteger>(_ type: T.Type = T.self) -> T? {

@@ -138,6 +138,8 @@ struct OperationReader {
         reader = ByteReader(UnsafeRawBufferPointer(rebasing: group.dropFirst(JournalGroup.headerByteCount)))
     }
 
+    var bytesLeft: Int { reader.bytesLeft }
+
     /// The next operation, nil at the end. An operation that makes no sense is `corrupt`.
     mutating func next() throws(StoreError) -> (collection: UInt32, operation: Operation)? {
         if reader.isAtEnd { return nil }

@@ -1,4 +1,5 @@
 package import PackedStrings
+import SamplingFrequency
 
 /// One change, as a client asks for it. Each is atomic and durable: all of it or none, and on disk before its outcome
 /// is told. Syntax and wire limits were checked before; what depends on the state of the store is checked here.
@@ -13,8 +14,15 @@ package enum Write: Sendable {
     case delete(collection: String, ids: PackedStrings)
     /// Replaces the features of an id; `json` is stored as it is.
     case setFeatures(collection: String, id: [UInt8], json: [UInt8])
-    /// These ids were in the batch of this step; nil is the last step plus one.
-    case observe(collection: String, step: Int64?, sequence: WriterSequence?, ids: PackedStrings)
+    /// These ids were in the batch of this step; nil is the last step plus one. With `returnsFrequencies` the outcome tells
+    /// what is known of them then.
+    case observe(
+        collection: String,
+        step: Int64?,
+        sequence: WriterSequence?,
+        ids: PackedStrings,
+        returnsFrequencies: Bool = false
+    )
     /// A trainer's own estimates: the ids were last seen at `step`. NaN leaves a field as it is.
     case setFrequencies(collection: String, step: Int64?, ids: PackedStrings, gaps: [Double], counts: [Double])
 
@@ -35,7 +43,9 @@ package enum Write: Sendable {
             return overhead + id.count + vector.count * 4 + (features?.count ?? 0)
         case .delete(_, let ids): return overhead + ids.byteCount + ids.count * 4
         case .setFeatures(_, let id, let json): return overhead + id.count + json.count
-        case .observe(_, _, _, let ids): return overhead + ids.byteCount + ids.count * 4
+        case .observe(_, _, _, let ids, let returnsFrequencies):
+            let record = returnsFrequencies ? MemoryLayout<FrequencyRecord>.stride : 0
+            return overhead + ids.byteCount + ids.count * (4 + record)
         case .setFrequencies(_, _, let ids, _, _): return overhead + ids.byteCount + ids.count * 20
         }
     }
@@ -57,6 +67,8 @@ package enum WriteOutcome: Sendable, Equatable {
     case done
     /// For each id of a `delete`, whether there was anything of it.
     case deleted([Bool])
+    /// For each id of an `observe` that asked, what was known when it had been applied, and nothing after it.
+    case observed(FrequencySnapshot)
     case failed(StoreError)
 }
 

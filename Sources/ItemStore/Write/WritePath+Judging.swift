@@ -30,7 +30,7 @@ extension WritePath {
             return .deleted(judgeDelete(try collection(name), ids))
         case .setFeatures(let name, let id, let json):
             try judgeFeatures(try collection(name), id, json)
-        case .observe(let name, let step, let sequence, let ids):
+        case .observe(let name, let step, let sequence, let ids, _):
             try judgeObserve(try collection(name), step, sequence, ids)
         case .setFrequencies(let name, let step, let ids, let gaps, let counts):
             try judgeFrequencies(try collection(name), step, ids, gaps, counts)

@@ -1,5 +1,6 @@
 import LMDB
 import Logging
+import PackedStrings
 
 #if canImport(Glibc)
 import Glibc
@@ -41,12 +42,24 @@ final class WritePath: @unchecked Sendable {
     private var openBatches: [OpenBatch] = []
     /// The writes of the group under way: where their outcomes stand.
     private var pending: [(batch: Int, write: Int)] = []
+    /// Which of them tell what is known of their ids, in the order of the operations.
+    private var readings: [PendingReading] = []
     /// A full disk fails every commit; the log says so once.
     private var lastCommitFailed = false
 
     private struct OpenBatch {
         let batch: WriteBatch
         var outcomes: [WriteOutcome] = []
+    }
+
+    /// What is known of these ids when the operations before `offset` have been applied, and none behind it.
+    private struct PendingReading {
+        let collection: Collection
+        let ids: PackedStrings
+        /// In the bytes of the encoder.
+        let offset: Int
+        let batch: Int
+        let write: Int
     }
 
     init(
@@ -126,9 +139,21 @@ final class WritePath: @unchecked Sendable {
             }
             let position = openBatches.count - 1
             if write.isJournalled { pending.append((position, openBatches[position].outcomes.count)) }
+            if case .done = outcome { noteReading(of: write, batch: position) }
             openBatches[position].outcomes.append(outcome)
             if encoder.byteCount >= limits.groupBytesMax { commitGroup() }
         }
+    }
+
+    /// An observation may want to know what it has led to: this write's operations are the last ones so far. One that has
+    /// no operations, a retry, is told all the same.
+    private func noteReading(of write: Write, batch: Int) {
+        guard case .observe(let name, _, _, let ids, returnsFrequencies: true) = write, let collection = catalogue[name]
+        else { return }
+        let write = openBatches[batch].outcomes.count
+        readings.append(
+            PendingReading(collection: collection, ids: ids, offset: encoder.byteCount, batch: batch, write: write)
+        )
     }
 
     func checkWritable() throws(StoreError) {
@@ -144,7 +169,9 @@ final class WritePath: @unchecked Sendable {
 
     /// Makes the pending operations durable, applies them, and tells the outcomes of the batches that are complete.
     private func commitGroup() {
-        if !encoder.isEmpty {
+        if encoder.isEmpty {
+            applyGroup()
+        } else {
             do throws(StoreError) {
                 // A group before this one may have failed while this one was judged.
                 try checkWritable()
@@ -157,6 +184,7 @@ final class WritePath: @unchecked Sendable {
             groupSerial = max(1, groupSerial &+ 1)
         }
         pending.removeAll(keepingCapacity: true)
+        readings.removeAll()
         tellOutcomes()
     }
 
@@ -180,20 +208,35 @@ final class WritePath: @unchecked Sendable {
         publishStatus()
     }
 
+    /// Readings are taken in between, where they belong: what later writes of the group do is not in them.
     private func applyGroup() {
-        forEachOperation { collection, operation in collection.apply(operation) }
+        var readings = readings[...]
+        func takeReadings(upTo offset: Int) {
+            while let reading = readings.first, reading.offset <= offset {
+                readings.removeFirst()
+                let snapshot = reading.collection.frequencySnapshot(of: reading.ids, 0..<reading.ids.count)
+                openBatches[reading.batch].outcomes[reading.write] = .observed(snapshot)
+            }
+        }
+        forEachOperation { collection, operation, offset in
+            takeReadings(upTo: offset)
+            collection.apply(operation)
+        }
+        takeReadings(upTo: .max)
     }
 
-    /// The operations of the group under way, in order.
-    private func forEachOperation(_ body: (Collection, Operation) -> Void) {
+    /// The operations of the group under way, in order, with where each begins.
+    private func forEachOperation(_ body: (Collection, Operation, Int) -> Void) {
         encoder.withBytes { bytes in
             var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
             var current: Collection?
             do throws(StoreError) {
-                while let (number, operation) = try reader.next() {
+                while true {
+                    let offset = bytes.count - reader.bytesLeft
+                    guard let (number, operation) = try reader.next() else { break }
                     if current?.number != number { current = catalogue[number: number] }
                     // A collection is dropped only after the group before the drop was applied or abandoned.
-                    body(current!, operation)
+                    body(current!, operation, offset)
                 }
             } catch {
                 preconditionFailure("the writer can't read what it has just encoded: \(error)")
@@ -203,7 +246,7 @@ final class WritePath: @unchecked Sendable {
 
     /// The group did not become durable: takes its reservations back and fails its writes.
     private func abandonGroup(_ error: StoreError) {
-        forEachOperation { collection, operation in
+        forEachOperation { collection, operation, _ in
             switch operation {
             case .assign(let row, _): collection.cancelReservation(of: row)
             case .free(let row): collection.cancelFree(of: row)

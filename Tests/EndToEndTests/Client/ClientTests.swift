@@ -93,10 +93,12 @@ import Testing
             try await client.observe("worked", step: 1, ids: ["apple", "pear", "plum"])
             let again = WriterSequence(writer: "w", number: 1)
             for _ in 0..<2 { try await client.observe("worked", step: nil, ids: ["apple"], sequence: again) }
-            let (_, logQ) = try await client.pipeline(
-                .observe("worked", step: 4, ids: ["apple", "apple", "fig", "fig"]),
+            let (answered, logQ) = try await client.pipeline(
+                .observe("worked", step: 4, ids: ["apple", "apple", "fig", "fig"], returning: .p),
                 .logQ("worked", ids: ["apple", "kiwi"], unit: .p)
             )
+            #expect(answered.map(\.state) == [.seen, .seen, .once, .once])
+            #expect(answered[0] == logQ[0] && answered[1] == logQ[0])
             #expect(abs(logQ[0].value - -0.405465) < 1e-6 && logQ[0].state == .seen)
             #expect(abs(logQ[1].value - -2.079442) < 1e-6 && logQ[1].state == .unseen)
             let frequencies = try await client.frequencies("worked", ids: ["apple", "pear", "kiwi"], batch: 4)

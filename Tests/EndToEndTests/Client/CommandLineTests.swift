@@ -64,6 +64,10 @@ import Testing
             #expect(try logq("fget", "items", "a") == .output("id  features\na   {\"y\":[1]}"))
             #expect(try logq("observe", "items", "1", "a", "b c") == .output("OK"))
             #expect(try logq("observe", "items", "-", "a", "--seq", "w:1") == .output("OK"))
+            #expect(
+                try logq("observe", "items", "2", "a", "a", "--seq", "w:1", "--return", "logq", "--unit", "p")
+                    == .output("id  log p  state\na       0  seen\na       0  seen")
+            )
             #expect(try logq("freqset", "items", "4", "z", "8", "-") == .output("OK"))
             #expect(
                 try logq("logq", "items", "a", "z", "--unit", "p")

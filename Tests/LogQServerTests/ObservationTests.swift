@@ -1,0 +1,87 @@
+import Foundation
+import NIOConcurrencyHelpers
+import TestSupport
+import Testing
+
+@testable import LogQServer
+
+extension ServerSuite {
+    /// `OBSERVE return=`: answers that come from the writer, thousands of rows at a time.
+    @Suite(.serialized)
+    struct ObservationTests {
+        private static func observation(_ step: Int, _ ids: [String], _ options: String = "") -> String {
+            "OBSERVE c \(step) return=logq \(options)\(ids.joined(separator: " "))\n"
+        }
+
+        /// What LOGQ says to one that observes alone is what all get who send many at once.
+        @Test func everyAnswerIsOfItsOwnMoment() async throws {
+            var random = SeededGenerator()
+            let batches = (0..<30).map { _ in
+                (0..<Int.random(in: 1...3_000, using: &random)).map { _ in
+                    "i\(Int.random(in: 0..<2_000, using: &random))"
+                }
+            }
+            let units = ["", "unit=p ", "unit=expected batch=64 strength=-0.5 "]
+            try await withServer { server in
+                let client = try server.connect()
+                #expect(try await client.ask("CREATE c dim=1 alpha=0.1") == ["OK 0"])
+                try await client.send(
+                    batches.enumerated().map { Self.observation($0 + 1, $1, units[$0 % 3]) }.joined()
+                )
+                let alone = try server.connect()
+                #expect(try await alone.ask("CREATE d dim=1 alpha=0.1") == ["OK 0"])
+                for (number, batch) in batches.enumerated() {
+                    let ids = batch.joined(separator: " ")
+                    #expect(try await alone.ask("OBSERVE d \(number + 1) \(ids)") == ["OK 0"])
+                    let expected = try await alone.ask("LOGQ d \(units[number % 3])\(ids)")
+                    #expect(try await client.readReply() == expected, "batch \(number)")
+                }
+            }
+        }
+
+        /// Many rows of many observations become durable at once; their text does not stop the event loop.
+        @Test func manyRowsLetOtherConnectionsHaveTheirTurn() async throws {
+            try await withServer { server in
+                let other = try server.connect()
+                #expect(try await other.ask("CREATE c dim=1") == ["OK 0"])
+                let client = try server.connect()
+                let ids = Array(repeating: "a", count: 16_384)
+                let count = 12
+                let start = ContinuousClock.now
+                try await client.send((1...count).map { Self.observation($0, ids) }.joined())
+                let isOver = NIOLockedValueBox(false)
+                let reading = Task { () throws -> Void in
+                    defer { isOver.withLockedValue { $0 = true } }
+                    for _ in 0..<count {
+                        let reply = try await client.readReply()
+                        #expect(reply?.count == 16_385)
+                    }
+                }
+                var longest = Duration.zero
+                while !isOver.withLockedValue({ $0 }) {
+                    let asked = ContinuousClock.now
+                    #expect(try await other.ask("PING") == ["OK 0"])
+                    longest = max(longest, ContinuousClock.now - asked)
+                }
+                try await reading.value
+                let all = ContinuousClock.now - start
+                #expect(longest < all / 4, "a PING took \(longest) of \(all)")
+            }
+        }
+
+        /// Shutting down the sending side, or QUIT, takes no row away.
+        @Test(arguments: [true, false])
+        func rowsAreSentBeforeTheConnectionEnds(quits: Bool) async throws {
+            try await withServer { server in
+                let client = try server.connect()
+                #expect(try await client.ask("CREATE c dim=1") == ["OK 0"])
+                let ids = (0..<10_000).map { "i\($0)" }
+                try await client.send(Self.observation(1, ids) + Self.observation(2, ids) + (quits ? "QUIT\n" : ""))
+                if !quits { client.shutDownSending() }
+                for _ in 0..<2 { #expect(try await client.readReply()?.count == 10_001) }
+                if quits { #expect(try await client.readReply() == ["OK 0"]) }
+                #expect(try await client.readReply() == nil)
+            }
+        }
+    }
+}
