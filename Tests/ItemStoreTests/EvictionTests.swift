@@ -1,0 +1,104 @@
+import Foundation
+import PackedStrings
+import SamplingFrequency
+import TestSupport
+import Testing
+
+@testable import ItemStore
+
+/// The cap on ids: who gives way, who stays, and that the sums follow.
+@Suite struct EvictionTests {
+    private static func id(_ number: Int) -> [UInt8] { Array("id-\(number)".utf8) }
+
+    private static func observe(_ numbers: some Sequence<Int>, step: Int64) -> Write {
+        .observe(collection: "c", step: step, sequence: nil, ids: PackedStrings(numbers.map(id)))
+    }
+
+    private static func store(cap: Int) throws -> StoreFixture {
+        let fixture = try StoreFixture()
+        try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1, idCountMax: cap))])
+        return fixture
+    }
+
+    private static func known(_ fixture: StoreFixture, _ numbers: Range<Int>) throws -> [Int] {
+        let collection = try #require(fixture.store.collection(named: "c"))
+        let read = collection.frequencies(of: PackedStrings(numbers.map(id)), 0..<numbers.count)
+        return zip(numbers, read).filter { $1.state != .unseen }.map(\.0)
+    }
+
+    @Test func thoseSeenLongestAgoGiveWay() throws {
+        let fixture = try Self.store(cap: 10)
+        // Also within one batch, and seen again just before.
+        try fixture.apply([
+            Self.observe(0..<10, step: 1), Self.observe(0..<5, step: 2), Self.observe(10..<13, step: 3),
+            Self.observe([8], step: 4), Self.observe(13..<14, step: 5),
+        ])
+        // 5, 6, 7 went first; 8 was seen again, so 9 came next.
+        #expect(try Self.known(fixture, 0..<14) == [0, 1, 2, 3, 4, 8, 10, 11, 12, 13])
+        let collection = try #require(fixture.store.collection(named: "c"))
+        #expect(collection.idCount == 10)
+        let read = collection.frequencies(of: PackedStrings((0..<14).map(Self.id)), 0..<14)
+        #expect(abs(read.filter { $0.count > 0 }.reduce(0) { $0 + $1.q } - 1) < 1e-12)
+        try fixture.restart(checkpointing: false)
+        #expect(try Self.known(fixture, 0..<14) == [0, 1, 2, 3, 4, 8, 10, 11, 12, 13])
+    }
+
+    @Test func embeddingsAndFeaturesStay() throws {
+        let fixture = try Self.store(cap: 3)
+        try fixture.apply([
+            .put(collection: "c", id: Self.id(0), vector: [1], features: nil),
+            .setFeatures(collection: "c", id: Self.id(1), json: Array("{}".utf8)),
+            Self.observe([0, 1, 2], step: 1), Self.observe([3], step: 2),
+        ])
+        #expect(try Self.known(fixture, 0..<4) == [0, 1, 3])
+        // An id may take its place by a PUT too; and then nobody can give way any more.
+        let outcomes = try fixture.apply([
+            .put(collection: "c", id: Self.id(4), vector: [1], features: nil), Self.observe([5], step: 3),
+            Self.observe([0, 4], step: 3), Self.observe([0, 6], step: 4),
+        ])
+        #expect(outcomes[0] == .done && outcomes[2] == .done)
+        for outcome in [outcomes[1], outcomes[3]] {
+            guard case .failed(let error) = outcome else {
+                Issue.record("got \(outcome)")
+                continue
+            }
+            #expect(error.code == .limit, "\(error)")
+        }
+        #expect(try Self.known(fixture, 0..<7) == [0, 1, 4])
+    }
+
+    @Test func aBatchLargerThanTheCapFails() throws {
+        let fixture = try Self.store(cap: 5)
+        let outcomes = try fixture.apply([Self.observe(0..<4, step: 1), Self.observe(10..<16, step: 2)])
+        guard case .failed(let error) = outcomes[1] else {
+            Issue.record("got \(outcomes[1])")
+            return
+        }
+        #expect(error.code == .limit)
+        #expect(try Self.known(fixture, 0..<16) == [0, 1, 2, 3], "nothing is half done")
+        // Those of the batch itself do not give way.
+        try fixture.apply([Self.observe([0, 1, 2, 20, 21], step: 3)])
+        #expect(try Self.known(fixture, 0..<22) == [0, 1, 2, 20, 21])
+    }
+
+    /// Many more ids than fit, against a list.
+    @Test func aStreamWithoutEndKeepsToItsCap() throws {
+        let cap = 3_000
+        let fixture = try Self.store(cap: cap)
+        var random = SeededGenerator()
+        var lastSteps: [Int: Int64] = [:]
+        for step in 1...200 as ClosedRange<Int64> {
+            let numbers = Set((0..<100).map { _ in Int.random(in: 0..<20_000, using: &random) })
+            try fixture.apply([Self.observe(numbers, step: step)])
+            for number in numbers { lastSteps[number] = step }
+        }
+        let collection = try #require(fixture.store.collection(named: "c"))
+        #expect(collection.idCount == cap)
+        let known = try Self.known(fixture, 0..<20_000)
+        // Every id that is known was seen later than, or with, every one that is not.
+        let oldestKnown = known.map { lastSteps[$0]! }.min()!
+        let unknown = Set(lastSteps.keys).subtracting(known)
+        #expect(unknown.allSatisfy { lastSteps[$0]! <= oldestKnown })
+        #expect(!unknown.isEmpty)
+    }
+}

@@ -1,0 +1,169 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import SamplingFrequency
+
+/// The table that draws come from, against a plain dictionary of counts.
+@Suite struct DrawTableTests {
+    /// Rows with counts, and the same rows looked at one by one.
+    private struct Model {
+        var table = DrawTable()
+        var counts: [UInt32: Double] = [:]
+
+        mutating func set(_ row: UInt32, _ count: Double) {
+            if let old = counts[row] {
+                table.update(row, from: old, to: count)
+            } else {
+                table.insert(row, count: count)
+            }
+            counts[row] = count
+        }
+
+        mutating func remove(_ row: UInt32) {
+            guard let count = counts.removeValue(forKey: row) else { return }
+            table.remove(row, count: count)
+        }
+
+        func plan(excluding excluded: [UInt32] = [], power: Double) -> DrawPlan {
+            DrawPlan(table, excluding: excluded.map { ($0, counts[$0] ?? 0) }, power: power)
+        }
+    }
+
+    /// Counts of many orders of magnitude, whole and broken ones, and none.
+    private static func randomCount(_ random: inout SeededGenerator) -> Double {
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: 0
+        case 1: Double(Int.random(in: 1...20, using: &random))
+        case 2: exp2(Double.random(in: -900...900, using: &random))
+        default: exp2(Double.random(in: 0...20, using: &random))
+        }
+    }
+
+    private static func randomModel(_ random: inout SeededGenerator, rowCount: UInt32) -> Model {
+        var model = Model()
+        for _ in 0..<6_000 {
+            let row = UInt32.random(in: 0..<rowCount, using: &random)
+            if Int.random(in: 0..<4, using: &random) == 0 {
+                model.remove(row)
+            } else {
+                model.set(row, randomCount(&random))
+            }
+        }
+        return model
+    }
+
+    @Test func ranksAndRowsAreThoseOfASortedList() {
+        var random = SeededGenerator()
+        for rowCount: UInt32 in [1, 60, 1_024, 1_025, 5_000] {
+            let model = Self.randomModel(&random, rowCount: rowCount)
+            #expect(model.table.rowCount == model.counts.count)
+            let classes = Dictionary(grouping: model.counts.keys) { RowClass.number(of: model.counts[$0]!) }
+            #expect(Set(model.table.classesInOrder.map(\.number)) == Set(classes.keys))
+            for (number, rows) in classes {
+                let found = (0..<rows.count).map { model.table.row($0, ofClass: number) }
+                #expect(found == rows.sorted())
+                #expect(rows.sorted().map { model.table.rank(of: $0) } == Array(0..<rows.count))
+            }
+        }
+    }
+
+    /// What was drawn must not depend on how the table came to be what it is.
+    @Test func historyLeavesNoTrace() {
+        var random = SeededGenerator()
+        let model = Self.randomModel(&random, rowCount: 3_000)
+        var fresh = DrawTable()
+        for row in model.counts.keys.shuffled(using: &random) { fresh.insert(row, count: model.counts[row]!) }
+        let excluded = model.counts.keys.shuffled(using: &random).prefix(100).map { ($0, model.counts[$0]!) }
+        for power in [0, 0.3, 1] {
+            let plans = [model.table, fresh].map { DrawPlan($0, excluding: excluded, power: power) }
+            var generators = [DrawGenerator(seed: 5), DrawGenerator(seed: 5)]
+            for _ in 0..<500 {
+                let rows = (0..<2).map { plans[$0].countedRow(&generators[$0]) { model.counts[$0]! }.row }
+                #expect(rows[0] == rows[1])
+            }
+            for count in [1, 3, 1e100] {
+                #expect(plans[0].probability(ofCount: count) == plans[1].probability(ofCount: count))
+            }
+        }
+    }
+
+    @Test(arguments: [0, 0.1, 0.25, 0.5, 0.75, 0.9, 1])
+    func probabilitiesSumToOneWhoeverIsExcluded(power: Double) {
+        var random = SeededGenerator()
+        for _ in 0..<5 {
+            let model = Self.randomModel(&random, rowCount: 2_000)
+            // At times those that hold nearly all of it.
+            let byCount = model.counts.keys.sorted { model.counts[$0]! > model.counts[$1]! }
+            let some = model.counts.keys.shuffled(using: &random)
+            for excluded in [[], Array(some.prefix(300)), Array(byCount.prefix(400)), Array(byCount.dropLast())] {
+                let plan = model.plan(excluding: excluded, power: power)
+                let rest = model.counts.filter { !excluded.contains($0.key) }
+                #expect(plan.rowCount == rest.count)
+                #expect(plan.countedRowCount == rest.count { $0.value > 0 })
+                guard plan.countedRowCount > 0 else { continue }
+                let sum = rest.values.reduce(0) { $0 + plan.probability(ofCount: $1) }
+                #expect(abs(sum - 1) < 1e-7, "\(excluded.count) excluded")
+            }
+        }
+    }
+
+    @Test(arguments: [0, 0.5, 0.75, 1])
+    func drawsFollowTheProbabilities(power: Double) {
+        var model = Model()
+        for row in 0..<200 as Range<UInt32> { model.set(row * 37, Double(row * row / 7)) }
+        let excluded: [UInt32] = [37 * 199, 37 * 50, 37 * 3, 11]
+        let plan = model.plan(excluding: excluded, power: power)
+        let rows = model.counts.keys.filter { model.counts[$0]! > 0 && !excluded.contains($0) }.sorted()
+        let places = Dictionary(uniqueKeysWithValues: rows.enumerated().map { ($1, $0) })
+        var hits = Array(repeating: 0, count: rows.count)
+        var random = DrawGenerator(seed: 20_261)
+        for _ in 0..<1_000_000 {
+            let (row, count) = plan.countedRow(&random) { model.counts[$0]! }
+            #expect(count == model.counts[row])
+            hits[places[row]!] += 1
+        }
+        let weights = rows.map { pow(model.counts[$0]!, power) }
+        #expect(ChiSquare.excess(hits, weights: weights) < 1)
+        // The power next to it is told apart, so the test can fail.
+        #expect(ChiSquare.excess(hits, weights: rows.map { pow(model.counts[$0]!, power + 0.03) }) > 1)
+    }
+
+    @Test func uniformDrawsKnowNoCounts() {
+        var model = Model()
+        for row in 0..<3_000 as Range<UInt32> { model.set(row, row % 3 == 0 ? 0 : Double(row)) }
+        for row in stride(from: 0 as UInt32, to: 3_000, by: 7) { model.remove(row) }
+        let excluded = (0..<100 as Range<UInt32>).map { $0 * 11 }
+        let plan = model.plan(excluding: excluded, power: 0)
+        let rows = model.counts.keys.filter { !excluded.contains($0) }.sorted()
+        #expect(plan.rowCount == rows.count)
+        let places = Dictionary(uniqueKeysWithValues: rows.enumerated().map { ($1, $0) })
+        var hits = Array(repeating: 0, count: rows.count)
+        var random = DrawGenerator(seed: 7)
+        for _ in 0..<1_000_000 { hits[places[plan.uniformRow(&random)]!] += 1 }
+        #expect(ChiSquare.excess(hits, weights: rows.map { _ in 1 }) < 1)
+    }
+
+    @Test(arguments: [1, 2, 3, 1_000])
+    func newEpochsOnlyShift(epochs: Int) {
+        var random = SeededGenerator()
+        let model = Self.randomModel(&random, rowCount: 1_500)
+        var table = model.table
+        table.rescale(byEpochs: epochs)
+        var fresh = DrawTable()
+        let converted = model.counts.mapValues { CountDecay.convert($0, from: 0, to: epochs) }
+        for (row, count) in converted { fresh.insert(row, count: count) }
+        for number in fresh.classesInOrder.map(\.number) {
+            let (a, b) = [table, fresh].map { $0.classesInOrder.first { $0.number == number } }.pair
+            #expect(a?.moments == b?.moments)
+        }
+        #expect(table.classesInOrder.map(\.number) == fresh.classesInOrder.map(\.number))
+        // And it goes on from there.
+        for (row, count) in converted { table.remove(row, count: count) }
+        #expect(table.rowCount == 0 && table.classesInOrder.isEmpty)
+    }
+}
+
+extension Array {
+    fileprivate var pair: (Element, Element) { (self[0], self[1]) }
+}
