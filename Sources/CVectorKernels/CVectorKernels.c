@@ -137,6 +137,37 @@ void code_slab_clear_row(const code_slab *slab, size_t row) {
     set_bounds(slab, row);
 }
 
+typedef float floats4 __attribute__((vector_size(16)));
+typedef float floats4_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
+
+static floats4 larger(floats4 left, floats4 right) {
+    typedef int32_t flags4 __attribute__((vector_size(16)));
+    flags4 is_left = left > right;
+    return (floats4)((is_left & (flags4)left) | (~is_left & (flags4)right));
+}
+
+void code_slab_add(
+    const code_slab *slab, size_t first, size_t end, const float *addends, float factor, float *offsets,
+    code_terms *bounds
+) {
+    const float *own = slab->offsets + first * code_rows_in_block;
+    for (size_t block = first; block < end; ++block) {
+        floats4 largest = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+        for (size_t i = 0; i < code_rows_in_block; i += 4) {
+            floats4 sums = *(const floats4_unaligned *)own + factor * *(const floats4_unaligned *)addends;
+            *(floats4_unaligned *)offsets = sums;
+            largest = larger(largest, sums);
+            own += 4;
+            addends += 4;
+            offsets += 4;
+        }
+        code_terms terms = slab->bounds[block];
+        terms.offset = largest[0];
+        for (size_t i = 1; i < 4; ++i) terms.offset = largest[i] > terms.offset ? largest[i] : terms.offset;
+        *bounds++ = terms;
+    }
+}
+
 void code_slab_clear(const code_slab *slab, size_t first, size_t count) {
     for (size_t row = first; row < first + count; ++row) set_terms(slab, row, empty_terms);
     for (size_t row = first; row < first + count; row += code_rows_in_block) set_bounds(slab, row);

@@ -15,13 +15,17 @@
 /// rounding in float64 too. What underflows is covered by the smallest error that a row can have, 2^-120. Products can
 /// overflow only where rows are 2^100 long or more; such a row has an infinite norm, so its bound is infinite or no
 /// number, and it stays.
+///
+/// Queries may also rank by scores to which something is added that changes all the time, so that it stands in no slab
+/// (`Addends`). It goes where l2 has −‖y‖²/2, divided by the query's scale like all else; the scale is then not so small
+/// that this could overflow.
 internal import CVectorKernels
 
 package final class CodeScanner {
     package static let queryCountMax = code_queries_max
     /// As many hits are collected before they are told; at least those of one block.
     private static let hitsMax = 2 * CodeSlab.slotsInBlock * queryCountMax
-    private static let inflation = 0x1p-18
+    static let inflation = 0x1p-18
 
     /// Internal for tests, which narrow the bound.
     var queries: code_queries
@@ -29,19 +33,24 @@ package final class CodeScanner {
     private let codes: UnsafeMutableRawBufferPointer
     private let hits: UnsafeMutablePointer<CodeHit>
     private let kernels: UnsafePointer<vector_kernels>
+    /// What is added to the scores; nil: nothing.
+    package let addends: Addends?
 
     /// For 1 to 8 queries of one dimension and metric. Until a threshold is set, every slot that is not empty is a hit.
-    package convenience init(_ vectors: [QueryVector]) {
-        self.init(vectors, kernels: vector_kernels_current())
+    ///
+    /// `addendBlocksMax`: if above 0, something is added to each score, and so many blocks at most are scanned at a time.
+    package convenience init(_ vectors: [QueryVector], addendBlocksMax: Int = 0) {
+        self.init(vectors, addendBlocksMax: addendBlocksMax, kernels: vector_kernels_current())
     }
 
-    init(_ vectors: [QueryVector], kernels: UnsafePointer<vector_kernels>) {
+    init(_ vectors: [QueryVector], addendBlocksMax: Int = 0, kernels: UnsafePointer<vector_kernels>) {
         precondition((1...Self.queryCountMax).contains(vectors.count))
         let groups = (vectors[0].dimension + 3) / 4
         codes = .allocate(byteCount: groups * Self.queryCountMax * 4, alignment: 64)
         codes.initializeMemory(as: UInt8.self, repeating: 0)
         hits = .allocate(capacity: Self.hitsMax)
         self.kernels = kernels
+        addends = addendBlocksMax > 0 ? Addends(blocksMax: addendBlocksMax, vectors[0].metric) : nil
         let zeros: EightFloats = (0, 0, 0, 0, 0, 0, 0, 0)
         queries = code_queries(
             count: vectors.count,
@@ -73,6 +82,8 @@ package final class CodeScanner {
     ///
     /// `vectors`: where the vector of the slab's first slot would stand if all stood in one array. Those of hits are
     /// asked for, so that they are near when they are scored.
+    ///
+    /// If something is added to the scores, `addends` holds it for all of these blocks.
     package func hits(
         in slab: CodeSlab,
         _ blocks: inout Range<Int>,
@@ -80,7 +91,8 @@ package final class CodeScanner {
     ) -> UnsafeBufferPointer<CodeHit> {
         let vectors = code_vectors(first: vectors, stride: slab.dimension * MemoryLayout<Float>.size)
         var block = blocks.lowerBound
-        let count = withUnsafePointer(to: slab.slab) { slab in
+        let slab = addends.map { $0.added(to: slab.slab, blocks) } ?? slab.slab
+        let count = withUnsafePointer(to: slab) { slab in
             hits.withMemoryRebound(to: code_hit.self, capacity: Self.hitsMax) {
                 kernels.pointee.scan(&queries, slab, vectors, &block, blocks.upperBound, $0, Self.hitsMax)
             }
@@ -110,7 +122,7 @@ package final class CodeScanner {
     private func encode(_ vector: QueryVector, as query: Int) {
         let largest = vector.elements.reduce(0) { max($0, $1.magnitude) }
         let codeMax = Double(kernels.pointee.query_code_max)
-        let scale = largest > 0 ? largest / codeMax : 1
+        let scale = max(largest > 0 ? largest / codeMax : 1, addends == nil ? 0 : 0x1p-100)
         var sum = 0
         var errorSquare = 0.0
         for (index, element) in vector.elements.enumerated() where index < vector.dimension {
@@ -133,13 +145,15 @@ package final class CodeScanner {
         Self.set(&queries.error_factors, query, Self.roundedUp(norm * (1 + Self.inflation)))
         switch vector.metric {
         case .dot:
-            Self.set(&queries.offset_factors, query, 1)
+            // Offsets are zeros, unless something is added.
+            Self.set(&queries.offset_factors, query, addends == nil ? 1 : Float(1 / scale))
             scales.append(ThresholdScale(addend: 0, factor: 1 / scale))
         case .cosine:
-            Self.set(&queries.offset_factors, query, 1)
+            Self.set(&queries.offset_factors, query, addends == nil ? 1 : Float(norm))
             scales.append(ThresholdScale(addend: 0, factor: norm))
         case .l2:
-            // Offsets are never above zero, so a factor that is too small only widens the bound.
+            // Offsets are never above zero, so a factor that is too small only widens the bound; of what is added the
+            // inflation covers it.
             let factor = Float(min(1 / scale, Double(Float.greatestFiniteMagnitude)))
             Self.set(&queries.offset_factors, query, factor.nextDown)
             scales.append(ThresholdScale(addend: vector.norm * vector.norm, factor: 0.5 / scale))
@@ -156,7 +170,7 @@ package final class CodeScanner {
         }
     }
 
-    private static func roundedUp(_ value: Double) -> Float {
+    static func roundedUp(_ value: Double) -> Float {
         let nearest = Float(value)
         return Double(nearest) < value ? nearest.nextUp : nearest
     }

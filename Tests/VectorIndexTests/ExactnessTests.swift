@@ -15,6 +15,9 @@ private final class IndexedRows {
     let slab: CodeSlab
     /// Multiplies the bound: below 1 it is no bound any more.
     var boundFactor: Float = 1
+    /// What is added to the scores of the rows; nil: nothing. Their bounds may lie above by so much.
+    var addends: [Double]?
+    var addendSlack = 0.0
     private let memory: UnsafeMutableRawPointer
     private let kernels: UnsafePointer<vector_kernels>
     private(set) var scoredCount = 0
@@ -61,6 +64,7 @@ private final class IndexedRows {
         rows.withUnsafeBufferPointer {
             vector.scores(rows: $0.baseAddress!, count: count, stride: dimension, into: &scores)
         }
+        if let addends { scores = zip(scores, addends).map { $0 + $1 } }
         for (row, score) in scores.enumerated() where score >= selection.threshold {
             _ = Self.id(row).withUnsafeBytes { selection.insert(score: score, id: $0) }
         }
@@ -70,16 +74,19 @@ private final class IndexedRows {
     /// By the codes, all queries in one pass.
     func search(_ queries: [[Float]], k: Int) -> [[Found]] {
         let vectors = queries.map { QueryVector($0, metric: metric, kernels: kernels) }
-        let scanner = CodeScanner(vectors, kernels: kernels)
+        let scanner = CodeScanner(vectors, addendBlocksMax: addends == nil ? 0 : Self.runBlocks, kernels: kernels)
         scanner.multiplyBound(by: boundFactor)
         var selections = queries.map { _ in TopKSelection(k: k) }
-        var blocks = 0..<(count + 15) / 16
+        let blockCount = (count + 15) / 16
+        var blocks = 0..<0
         rows.withUnsafeBufferPointer { rows in
-            while !blocks.isEmpty {
+            while blocks.upperBound < blockCount || !blocks.isEmpty {
+                if blocks.isEmpty { blocks = blocks.upperBound..<min(blocks.upperBound + Self.runBlocks, blockCount) }
+                write(scanner.addends, blocks)
                 for hit in scanner.hits(in: slab, &blocks, vectors: UInt(bitPattern: rows.baseAddress)) {
                     let (row, query) = (Int(hit.slot), Int(hit.query))
                     scoredCount += 1
-                    let score = vectors[query].score(rows.baseAddress! + row * dimension)
+                    let score = vectors[query].score(rows.baseAddress! + row * dimension) + (addends?[row] ?? 0)
                     guard score >= selections[query].threshold else { continue }
                     _ = Self.id(row).withUnsafeBytes { selections[query].insert(score: score, id: $0) }
                     scanner.setThreshold(selections[query].threshold, of: query)
@@ -87,6 +94,17 @@ private final class IndexedRows {
             }
         }
         return selections.map(found)
+    }
+
+    /// Blocks go through the scanner in runs, as those of a chunk do.
+    private static let runBlocks = 5
+
+    private func write(_ bounds: CodeScanner.Addends?, _ blocks: Range<Int>) {
+        guard let bounds, let addends else { return }
+        for row in blocks.lowerBound * 16..<blocks.upperBound * 16 {
+            let addend = row < count ? addends[row] + addendSlack : -.greatestFiniteMagnitude
+            bounds.values[row - blocks.lowerBound * 16] = CodeScanner.Addends.bound(addend)
+        }
     }
 }
 
@@ -150,6 +168,36 @@ extension CodeScanner {
         }
     }
 
+    /// The same, of scores to which something is added.
+    @Test(arguments: Case.all)
+    func equalsBruteForceWithAddends(_ test: Case) throws {
+        let kernels = try #require(vector_kernels_named(test.kernels))
+        var random = SeededGenerator()
+        for _ in 0..<(TestScale.isFull ? 3_000 : 25) {
+            let dimension = Int.random(in: 1...70, using: &random)
+            let kind = VectorKind.allCases.randomElement(using: &random)!
+            let rowCount = Int.random(in: 1...400, using: &random)
+            let rows = (0..<rowCount).flatMap { _ in kind.vector(dimension, using: &random) }
+            let index = IndexedRows(rows, dimension: dimension, metric: test.metric, kernels: kernels)
+            let size = [0, 1e-45, 1e-30, 1e-3, 1, 15, 1e4, 7e5].randomElement(using: &random)!
+            let isOneSided = Bool.random(using: &random)
+            // Like logarithms of counts: of some rows the same.
+            let levels = (0..<20).map { _ in Double.random(in: (isOneSided ? 0 : -size)...size, using: &random) }
+            index.addends = (0..<rowCount).map { _ in levels.randomElement(using: &random)! }
+            index.addendSlack = [0, size / 64].randomElement(using: &random)!
+            let k = [1, 10, rowCount + 5].randomElement(using: &random)!
+            let queries = (0..<Int.random(in: 1...8, using: &random)).map { _ in
+                kind.vector(dimension, using: &random)
+            }
+            for (query, found) in zip(queries, index.search(queries, k: k)) {
+                try #require(
+                    found == index.bruteForce(query, k: k),
+                    "\(kind), \(dimension) dimensions, addends up to \(size), k \(k), query \(query)"
+                )
+            }
+        }
+    }
+
     private static func dimension(_ queryCount: Int, using random: inout SeededGenerator) -> Int {
         if queryCount == 0 { return 4_096 }
         return Int.random(in: 0..<3, using: &random) == 0
@@ -195,6 +243,11 @@ extension CodeScanner {
         let index = IndexedRows(rows, dimension: 64, metric: test.metric, kernels: kernels)
         for _ in 0..<5 { _ = index.search([VectorKind.normal.vector(64, using: &random)], k: 10) }
         #expect(index.scoredCount < 5 * 2_000 / 4, "scored \(index.scoredCount) of 10,000")
+        let before = index.scoredCount
+        // Half of the rows get so little that the others are the answer.
+        index.addends = (0..<2_000).map { -1_000 * Double($0 % 2) }
+        for _ in 0..<5 { _ = index.search([VectorKind.normal.vector(64, using: &random)], k: 10) }
+        #expect(index.scoredCount - before < 5 * 1_000 / 4, "scored \(index.scoredCount - before) of 10,000")
     }
 
     // MARK: - The bound is as wide as it has to be, and no wider

@@ -170,6 +170,17 @@ void code_slab_clear(const code_slab *_Nonnull slab, size_t first, size_t count)
 // Makes one row empty.
 void code_slab_clear_row(const code_slab *_Nonnull slab, size_t row);
 
+// For queries by scores to which something is added, another number for each row, that stands in no slab. It is written
+// beside the slab for the blocks from `first` until `end`, and a scan of these gets a copy of the slab in which `offsets`
+// and `bounds` are what is written here; `addends`, `offsets` and `bounds` begin with the first of these blocks.
+//
+//     offset = the slab's own + factor·addend
+//
+// An empty row stays empty.
+void code_slab_add(
+    const code_slab *_Nonnull slab, size_t first, size_t end, const float *_Nonnull addends, float factor,
+    float *_Nonnull offsets, code_terms *_Nonnull bounds);
+
 // Asks for memory that will be read soon. The address may be any.
 static inline void vector_kernels_prefetch(uintptr_t address, size_t byte_count) {
     for (size_t offset = 0; offset < byte_count; offset += 64) {
