@@ -91,9 +91,19 @@ extension Collection {
         return scores
     }
 
-    /// The lowest of those scores; nil if none of the ids has an embedding.
-    func lowestScore(of ids: PackedStrings, against query: QueryVector) -> Double? {
-        scores(of: ids, 0..<ids.count, against: query).lazy.compactMap { $0 }.min()
+    /// The lowest of the scores that a search would rank them by; nil if none of the ids has an embedding.
+    func lowestScore(of ids: PackedStrings, against query: QueryVector, _ correction: ScoreCorrection?) -> Double? {
+        var lowest: Double?
+        forEachID(of: ids, 0..<ids.count) { id in
+            let score = withRow(of: id) { chunk, index, _ in
+                vector(chunk, index).map { vector in
+                    let score = query.score(vector.baseAddress!)
+                    return correction?.corrected(score, chunk.statistics[index]) ?? score
+                }
+            }
+            if let score = score ?? nil { lowest = min(lowest ?? score, score) }
+        }
+        return lowest
     }
 
     /// The items with a row above `row` (from the first, if nil), in row order, at most `limit`. An item that is there

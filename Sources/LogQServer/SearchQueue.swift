@@ -51,7 +51,7 @@ final class PassUnderWay: Sendable {
     let pass: TopKPass
     let searches: [QueuedSearch]
 
-    /// `searches`: 1 to 8 of one collection.
+    /// `searches`: 1 to 8 of one collection and one strength.
     init(_ searches: [QueuedSearch]) {
         self.searches = searches
         pass = TopKPass(searches[0].collection, searches.map(\.query))
@@ -223,6 +223,7 @@ final class SearchQueue: @unchecked Sendable {
         var index = 0
         while index < min(waiting.count, Self.gatherAmongMax), batch.searches.count < TopKPass.queryCountMax {
             guard case .search(let search) = waiting[index], search.collection === first.collection,
+                search.query.strength == first.query.strength,
                 byteCount + search.selectionByteCount <= TopKPass.selectionBytesMax
             else {
                 index += 1

@@ -84,6 +84,28 @@ final class QueryPoolTests {
         }
     }
 
+    /// A pass has one correction for all its queries.
+    @Test func searchesOfDifferentStrengthsAreNotMixed() throws {
+        try withPool { pool in
+            let gate = Gate()
+            defer { gate.open() }
+            try gate.hold(pool, collection)
+            let answers = Answers()
+            let queries = [0, 0.5, 0.5, 0, -1, 0.5].map { strength in
+                var query = query()
+                query.strength = strength
+                return (collection, query)
+            }
+            for (index, (collection, query)) in queries.enumerated() {
+                #expect(pool.submit(answers.search(index, collection, query)))
+            }
+            gate.open()
+            try expectAnswers(answers, to: queries)
+            #expect(pool.statistics.passCount == 4)
+            #expect(answers.order == [0, 3, 1, 2, 5, 4])
+        }
+    }
+
     // MARK: - Over several threads
 
     /// A lone search is everybody's; new ones come before it.

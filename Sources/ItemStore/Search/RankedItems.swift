@@ -1,4 +1,3 @@
-import Foundation
 import PackedStrings
 import SamplingFrequency
 import VectorIndex
@@ -109,8 +108,7 @@ struct SelectedColumns {
     ) {
         if wanted.contains(.vector), let vector = collection.vector(chunk, index) { self.vector = Array(vector) }
         if wanted.contains(.logQ) {
-            let record = chunk.statistics[index]
-            logQ = log(estimate(record, totals: summary.totals, liveItems: summary.itemCount).q)
+            logQ = summary.logQ(chunk.statistics[index])
         }
         if wanted.contains(.features) { features = chunk.features[index].map { Array($0.bytes) } }
     }

@@ -34,6 +34,7 @@ package final class TopKPass: @unchecked Sendable {
     private let selectionByteCount: Int
     private let freedRowCount: Int
     private let summary: Collection.Summary
+    private let correction: ScoreCorrection?
     private let firstDeadline: ContinuousClock.Instant?
     private let claimedChunkCount = Atomic<Int>(0)
     /// A bit for each query whose deadline has passed.
@@ -46,23 +47,28 @@ package final class TopKPass: @unchecked Sendable {
     /// Of each query; nothing before somebody has left.
     private var best: [RankedItems] = []
 
-    /// `queries`: 1 to 8, of the collection's dimension and metric.
+    /// `queries`: 1 to 8, of the collection's dimension and metric, and of one strength.
     package init(_ collection: Collection, _ queries: [TopKQuery]) {
         precondition((1...Self.queryCountMax).contains(queries.count), "got \(queries.count) queries, expected 1 to 8")
         for query in queries {
             precondition(query.vector.dimension == collection.configuration.dimension)
             precondition(query.vector.metric == collection.configuration.metric)
+            precondition(query.strength == queries[0].strength)
         }
         self.collection = collection
         self.queries = queries
         excluded = queries.map { ExcludedIDs($0.except) }
+        freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
+        let summary = collection.summary
+        let strength = queries[0].strength
+        let correction = strength == 0 ? nil : ScoreCorrection(strength: strength, summary: summary)
+        self.summary = summary
+        self.correction = correction
         scoreMax = queries.map { query in
             guard let margin = query.margin else { return .infinity }
-            let lowest = collection.lowestScore(of: margin.positives, against: query.vector)
+            let lowest = collection.lowestScore(of: margin.positives, against: query.vector, correction)
             return lowest.map { $0 - margin.width }
         }
-        freedRowCount = collection.freedRowCount.load(ordering: .acquiring)
-        summary = collection.summary
         firstDeadline = queries.compactMap(\.deadline).min()
         chunkCount = collection.chunks.count
         chunkByteCount = CodeSlab.byteCount(
@@ -86,7 +92,7 @@ package final class TopKPass: @unchecked Sendable {
     /// Scans along until nothing is left. True for the one participant that has to fetch the outcomes.
     package func takePart() -> Bool {
         lock.withWriteLock { participantCount += 1 }
-        var scan = TopKScan(collection, queries, excluded, summary)
+        var scan = TopKScan(collection, queries, excluded, summary, correction)
         for (index, scoreMax) in scoreMax.enumerated() where scoreMax == nil { scan.drop(query: index) }
         while let claim = claim() {
             expire(&scan)

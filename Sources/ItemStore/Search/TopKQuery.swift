@@ -4,6 +4,8 @@ package import VectorIndex
 /// What a search looks for.
 package struct TopKQuery: Sendable {
     package var vector: QueryVector
+    /// λ: λ·ln q is taken off each score, q as `LOGQ` answers it. All that is said of scores below is about what is left.
+    package var strength: Double
     /// The ranks to answer with, counted from 1 at the best: 1...k are the k best.
     package var ranks: ClosedRange<Int>
     /// Items that score less are left out, before ranks are counted.
@@ -20,6 +22,7 @@ package struct TopKQuery: Sendable {
 
     package init(
         vector: QueryVector,
+        strength: Double = 0,
         ranks: ClosedRange<Int>,
         scoreMin: Double = -.infinity,
         except: PackedStrings = PackedStrings(),
@@ -29,7 +32,9 @@ package struct TopKQuery: Sendable {
         deadline: ContinuousClock.Instant? = nil
     ) {
         precondition(ranks.lowerBound > 0, "ranks begin at 1")
+        precondition(strength.magnitude <= 1_000, "got a strength of \(strength), expected -1,000 to 1,000")
         self.vector = vector
+        self.strength = strength
         self.ranks = ranks
         self.scoreMin = scoreMin
         self.except = except

@@ -9,10 +9,14 @@ import VectorIndex
 struct TopKScan {
     /// A lock is held for about this much of the codes, so that no writer waits long.
     private static let codeBytesPerLock = 1 << 16
+    private static let blocksInChunk = ItemChunk.rowCount / CodeSlab.slotsInBlock
 
     private let collection: Collection
     private let scanner: CodeScanner
     private let summary: Collection.Summary
+    /// Of queries with a strength.
+    private let correction: ScoreCorrection?
+    private var bounds: CorrectionBounds?
     private let blocksPerLock: Int
     private let vectorByteCount: Int
     private var lines: [Line]
@@ -27,12 +31,20 @@ struct TopKScan {
     }
 
     /// `excluded`: those of each query.
-    init(_ collection: Collection, _ queries: [TopKQuery], _ excluded: [ExcludedIDs], _ summary: Collection.Summary) {
+    init(
+        _ collection: Collection,
+        _ queries: [TopKQuery],
+        _ excluded: [ExcludedIDs],
+        _ summary: Collection.Summary,
+        _ correction: ScoreCorrection?
+    ) {
         self.collection = collection
-        scanner = CodeScanner(queries.map(\.vector))
         self.summary = summary
+        self.correction = correction
+        bounds = correction.map { CorrectionBounds($0) }
         let blockByteCount = collection.configuration.dimension * CodeSlab.slotsInBlock
-        blocksPerLock = max(1, Self.codeBytesPerLock / blockByteCount)
+        blocksPerLock = min(max(1, Self.codeBytesPerLock / blockByteCount), Self.blocksInChunk)
+        scanner = CodeScanner(queries.map(\.vector), addendBlocksMax: correction == nil ? 0 : blocksPerLock)
         vectorByteCount = collection.configuration.dimension * MemoryLayout<Float>.size
         lines = zip(queries, excluded).map { query, excluded in
             Line(vector: query.vector, columns: query.columns, excluded: excluded, items: RankedItems(query))
@@ -52,17 +64,25 @@ struct TopKScan {
 
     mutating func scan(_ chunk: ItemChunk) {
         let firstBlock = chunk.firstSlot / CodeSlab.slotsInBlock
-        let endBlock = firstBlock + ItemChunk.rowCount / CodeSlab.slotsInBlock
+        let endBlock = firstBlock + Self.blocksInChunk
         let vectors = UInt(bitPattern: chunk.vectors) &- UInt(chunk.firstSlot * vectorByteCount)
         for first in stride(from: firstBlock, to: endBlock, by: blocksPerLock) {
             var blocks = first..<min(first + blocksPerLock, endBlock)
             while !blocks.isEmpty {
                 // Once for nearly every run; where there are many hits, again for every few hundred.
                 chunk.lock.withReadLock {
+                    boundCorrections(chunk, blocks)
                     for hit in scanner.hits(in: chunk.codes, &blocks, vectors: vectors) { judge(chunk, hit) }
                 }
             }
         }
+    }
+
+    /// Of the counts that belong to the codes which are read next, under the same lock.
+    private mutating func boundCorrections(_ chunk: ItemChunk, _ blocks: Range<Int>) {
+        guard let addends = scanner.addends else { return }
+        let first = blocks.lowerBound * CodeSlab.slotsInBlock - chunk.firstSlot
+        bounds?.write(of: chunk.statistics + first, count: blocks.count * CodeSlab.slotsInBlock, to: addends.values)
     }
 
     /// Scores a row for real and takes it if it is good enough. Under the chunk's lock.
@@ -71,7 +91,8 @@ struct TopKScan {
         let query = Int(hit.query)
         // A slot with codes has a row with a vector: they change together, under the lock.
         assert(chunk.flags[index].contains(.hasVector))
-        let score = lines[query].vector.score(chunk.vectors + index * collection.configuration.dimension)
+        var score = lines[query].vector.score(chunk.vectors + index * collection.configuration.dimension)
+        if let correction { score = correction.corrected(score, chunk.statistics[index]) }
         guard score >= lines[query].items.threshold, !lines[query].isDropped else { return }
         let id = IdentifierSlot.bytes(chunk.identifiers + index)
         if lines[query].excluded.contains(id) { return }
