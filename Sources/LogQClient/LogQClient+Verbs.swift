@@ -167,11 +167,12 @@ extension LogQClient {
     }
 
     /// The items with the highest scores. Throws `timeout` if the daemon has no answer in time, and `busy` if too many
-    /// searches wait. See ``LogQRequest/topK(_:_:nearest:ranks:radius:except:margin:sample:with:timeout:)``.
+    /// searches wait. See ``LogQRequest/topK(_:_:nearest:strength:ranks:radius:except:margin:sample:with:timeout:)``.
     public func topK(
         _ collection: String,
         _ k: Int,
         nearest query: TopKQuery,
+        strength: Double? = nil,
         ranks: ClosedRange<Int>? = nil,
         radius: Double? = nil,
         except: [ItemID] = [],
@@ -185,6 +186,7 @@ extension LogQClient {
                 collection,
                 k,
                 nearest: query,
+                strength: strength,
                 ranks: ranks,
                 radius: radius,
                 except: except,

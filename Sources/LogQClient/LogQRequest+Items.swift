@@ -119,6 +119,9 @@ extension LogQRequest where Reply == [Neighbor] {
     /// - Parameters:
     ///   - k: 1 to 10,000. Fewer items than that come back if there are no more.
     ///   - query: a vector, or an item whose embedding is the vector.
+    ///   - strength: ranks and tells `score − strength × log q` instead of the score, with log q as ``logQ(_:ids:unit:strength:)``
+    ///     answers it for ``FrequencyUnit/q``: what a trainer with log-Q correction sees. −1,000 to 1,000. `radius` and
+    ///     `margin` are about the same number.
     ///   - ranks: only items of these ranks, at most `k` of them; the best item has rank 1. The last rank, or the first
     ///     one + `k` − 1 if that is less, is 10,000 at most. `101...500` skips the 100 best: hard negatives, for example.
     ///   - radius: only items that score so much or more. Scores of ``Metric/l2`` are negated squared distances, so what
@@ -136,6 +139,7 @@ extension LogQRequest where Reply == [Neighbor] {
         _ collection: String,
         _ k: Int,
         nearest query: TopKQuery,
+        strength: Double? = nil,
         ranks: ClosedRange<Int>? = nil,
         radius: Double? = nil,
         except: [ItemID] = [],
@@ -146,6 +150,7 @@ extension LogQRequest where Reply == [Neighbor] {
     ) -> LogQRequest {
         let line = RequestLine("TOPK", collection) { (writer) throws(WireError) in
             writer.integer(Int64(k))
+            if let strength { try writer.option("strength", finite: strength) }
             if let ranks {
                 writer.option("range_min", Int64(ranks.lowerBound))
                 writer.option("range_max", Int64(ranks.upperBound))

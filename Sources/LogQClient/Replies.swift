@@ -217,7 +217,7 @@ public struct TopKColumns: OptionSet, Sendable, Hashable {
 /// One answer of `TOPK`.
 public struct Neighbor: Sendable, Hashable {
     public let id: ItemID
-    /// Larger is better in every metric.
+    /// Larger is better in every metric. Less `strength × log q`, if a strength was given.
     public let score: Double
     /// Counted from 1, if asked for.
     public let rank: Int?

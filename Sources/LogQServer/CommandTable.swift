@@ -204,10 +204,14 @@ enum CommandTable {
 
     private static let strength = OptionSyntax(
         .strength,
-        .number(expected: "a number from -1000 to 1000") { $0.magnitude <= 1_000 },
+        strengths,
         "x",
         help: "a factor for the logarithm, default 1"
     )
+
+    private static let strengths = OptionSyntax.Values.number(expected: "a number from -1000 to 1000") {
+        $0.magnitude <= 1_000
+    }
 
     private static let frequencies = [
         Command(
@@ -270,6 +274,12 @@ enum CommandTable {
                 "TOPK",
                 [.collection, .k],
                 options: [
+                    OptionSyntax(
+                        .strength,
+                        strengths,
+                        "x",
+                        help: "score x·log q less, so that what is sampled often ranks lower; default 0"
+                    ),
                     OptionSyntax(
                         .rangeMin,
                         rank,

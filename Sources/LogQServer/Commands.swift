@@ -164,6 +164,7 @@ extension Commands {
             + (columns.contains(.features) ? Limits.jsonBytesMax : 0)
         let query = TopKQuery(
             vector: try queryVector(vector ?? [], for: collection),
+            strength: request.number(.strength) ?? 0,
             ranks: ranks,
             scoreMin: request.number(.radius) ?? -.infinity,
             except: except,

@@ -134,6 +134,9 @@ struct TopKCommand: ClientCommand {
     @Option(parsing: .singleValue, help: ArgumentHelp("Leave this item out. May be repeated.", valueName: "id"))
     var except: [String] = []
 
+    @Option(parsing: .unconditional, help: "Rank by score - strength x log q, -1000 to 1000 (default: 0).")
+    var strength: Double?
+
     @Option(help: "Begin with this rank; the best item has rank 1.")
     var rangeMin: Int?
 
@@ -172,6 +175,9 @@ struct TopKCommand: ClientCommand {
         }
         if let radius, !radius.isFinite {
             throw ValidationError("got --radius \(radius), expected a finite number")
+        }
+        if let strength, !(strength.magnitude <= 1_000) {
+            throw ValidationError("got --strength \(strength), expected -1000 to 1000")
         }
         if let margin, !margin.isFinite || margin < 0 {
             throw ValidationError("got --margin \(margin), expected a finite number of 0 or more")
@@ -231,6 +237,7 @@ struct TopKCommand: ClientCommand {
             collection,
             k,
             nearest: query,
+            strength: strength,
             ranks: ranks,
             radius: radius,
             except: try global.ids(except),

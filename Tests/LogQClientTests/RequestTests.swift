@@ -79,13 +79,14 @@ import WireProtocol
                     "songs",
                     400,
                     nearest: .like("a"),
+                    strength: -0.5,
                     except: ["b"],
                     margin: 0.05,
                     sample: .random(20, seed: .max),
                     with: [.rank, .logQ]
                 )
             )
-                == "TOPK songs 400 except=b margin=0.05 sample=20 strategy=random seed=18446744073709551615 "
+                == "TOPK songs 400 strength=-0.5 except=b margin=0.05 sample=20 strategy=random seed=18446744073709551615 "
                 + "with=rank,logq like=a\n"
         )
         #expect(try line(.topK("c", 5, nearest: .like("a"), sample: .top(2))) == "TOPK c 5 sample=2 like=a\n")

@@ -81,6 +81,7 @@ import Testing
             "18446744073709551615"
         )
         #expect(sample.margin == 0.5 && sample.topKSample == .random(2, seed: .max))
+        #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--strength", "-0.5").strength == -0.5)
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--sample", "2").topKSample == .top(2))
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]").topKSample == nil)
         #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2").metric == .l2)
@@ -134,6 +135,8 @@ import Testing
         #expect(exitCode("topk", "items", "5", "[1]", "--range-min", "0") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--range-min", "3", "--range-max", "2") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--radius", "nan") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--strength", "1001") == 64)
+        #expect(exitCode("topk", "items", "5", "[1]", "--strength", "nan") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--margin", "1") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--margin", "-1", "--except", "a") == 64)
         #expect(exitCode("topk", "items", "5", "[1]", "--margin", "inf", "--except", "a") == 64)
