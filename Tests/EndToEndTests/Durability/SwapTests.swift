@@ -22,11 +22,13 @@ import Testing
         while swapCount < Self.swapCount {
             let load = try SwapLoad(daemon, connectionCount: 4, seed: random.next())
             let swapper = try daemon.connect()
-            for _ in 0..<Self.swapCount / Self.killCount {
+            for number in 0..<Self.swapCount / Self.killCount {
+                // Two answers a swap at least.
+                try load.waitForAnswers(2 * number)
                 #expect(try swapper.ask("SWAP live next").header == "OK 0")
                 live = live.other
                 // Whoever asks after the OK, has the other model.
-                try #require(try Self.model(of: "live", swapper) == live, "after swap \(swapCount)")
+                try #require(try Self.model(of: "live", swapper, itemCount: 10) == live, "after swap \(swapCount)")
                 swapCount += 1
             }
             // One more, at whose answer nobody looks, a random while before the end.
@@ -42,7 +44,7 @@ import Testing
             #expect(try Self.model(of: "next", socket) == live.other)
             #expect(try socket.ask("COLLECTIONS").rows.map { $0.prefix { $0 != " " } } == ["aside", "live", "next"])
         }
-        print("\(swapCount) swaps, answers of each model: \(answerCounts)")
+        print("\(swapCount) swaps, answers of each model: \(Model.allCases.map { answerCounts[$0, default: 0] })")
         #expect(Model.allCases.allSatisfy { answerCounts[$0, default: 0] > 100 }, "there was no load")
         try daemon.stop()
     }
@@ -62,9 +64,13 @@ import Testing
         for request in requests { try #require(try socket.readReply().header == "OK 0", "\(request)") }
     }
 
-    /// The model behind a name, all of it.
-    private static func model(of name: String, _ socket: LineSocket) throws -> Model {
-        let ids = (0..<Model.itemCount).map { "i\($0)" }.joined(separator: " ")
+    /// The model behind a name, by its first items.
+    private static func model(
+        of name: String,
+        _ socket: LineSocket,
+        itemCount: Int = Model.itemCount
+    ) throws -> Model {
+        let ids = (0..<itemCount).map { "i\($0)" }.joined(separator: " ")
         return try Question.get(name, ids).model(try socket.ask("GET \(name) \(ids)"))
     }
 }
@@ -93,8 +99,8 @@ private enum Question {
     case get(String, String)
     case features(String, String)
     case frequencies(String, String)
-    /// Answered `OK 0`, whatever has the name.
-    case write(String)
+    /// Answered with so many rows, whatever has the name.
+    case write(String, rowCount: Int = 0)
 
     var line: String {
         switch self {
@@ -102,7 +108,7 @@ private enum Question {
         case .get(let name, let ids): "GET \(name) \(ids)"
         case .features(let name, let ids): "FGET \(name) \(ids)"
         case .frequencies(let name, let ids): "FREQ \(name) \(ids)"
-        case .write(let line): line
+        case .write(let line, _): line
         }
     }
 
@@ -117,7 +123,10 @@ private enum Question {
         case 2: return .get(name, ids)
         case 3: return .features(name, ids)
         case 4: return .frequencies(name, ids)
-        case 5: return .write("OBSERVE \(name) - seen-\(first) seen-\(first) seen-\(connection)")
+        case 5:
+            let ids = "seen-\(first) seen-\(first) seen-\(connection)"
+            let isAnswered = Bool.random(using: &random)
+            return .write("OBSERVE \(name) - \(isAnswered ? "return=logq " : "")\(ids)", rowCount: isAnswered ? 3 : 0)
         case 6: return .write("PUT aside i\(first) [\(first),0,\(connection),1] {}")
         default: return .write("FSET \(name) seen-\(connection) {}")
         }
@@ -163,6 +172,7 @@ private struct MixedAnswer: Error, CustomStringConvertible {
 /// Connections that ask and write, sixteen requests at a time, until they are told to stop or the daemon is gone.
 private final class SwapLoad: Sendable {
     private let isOver = Atomic<Bool>(false)
+    private let answerCount = Atomic<Int>(0)
     private let counts = NIOLockedValueBox<[Model: Int]>([:])
     private let failures = NIOLockedValueBox<[String]>([])
     private let group = DispatchGroup()
@@ -192,12 +202,21 @@ private final class SwapLoad: Sendable {
         try socket.send(Array(questions.map { $0.line + "\n" }.joined().utf8))
         for question in questions {
             let reply = try socket.readReply()
-            if case .write = question {
-                guard reply.header == "OK 0" else { throw MixedAnswer(question: question.line, reply: reply) }
+            if case .write(_, let rowCount) = question {
+                guard reply.header == "OK \(rowCount)" else { throw MixedAnswer(question: question.line, reply: reply) }
                 continue
             }
             let model = try question.model(reply)
             counts.withLockedValue { $0[model, default: 0] += 1 }
+            answerCount.add(1, ordering: .relaxed)
+        }
+    }
+
+    func waitForAnswers(_ count: Int) throws {
+        let end = ContinuousClock.now + .seconds(TestScale.patienceSeconds)
+        while answerCount.load(ordering: .relaxed) < count {
+            try #require(ContinuousClock.now < end && failures.withLockedValue { $0 } == [])
+            usleep(200)
         }
     }
 
