@@ -1,4 +1,5 @@
 import SamplingFrequency
+import VectorIndex
 
 /// Changes of statistics, by the writer thread alone: records, the sum of their counts, the draw table and the bank of
 /// recent observations change together.
@@ -53,7 +54,7 @@ extension Collection {
         writer.dirty.totals = true
     }
 
-    /// Calls `body` with the next run of entries and the number of the first, under the draw lock.
+    /// Calls `body` with the next run of entries, which begin with a row, and the number of the first, under the draw lock.
     private func forEachRun(
         of entries: UnsafeRawBufferPointer,
         entryByteCount: Int,
@@ -62,8 +63,20 @@ extension Collection {
         let runByteCount = Self.entriesInRun * entryByteCount
         for start in stride(from: 0, to: entries.count, by: runByteCount) {
             let run = UnsafeRawBufferPointer(rebasing: entries[start..<min(start + runByteCount, entries.count)])
+            for offset in stride(from: 0, to: run.count, by: entryByteCount) {
+                warm(UInt32(littleEndian: run.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+            }
             drawLock.withWriteLock { body(run, start / entryByteCount) }
         }
+    }
+
+    /// Asks for what `change` will look at: rows come in no order, and each would be a wait for memory three times over.
+    private func warm(_ row: UInt32) {
+        let chunk = chunk(of: row)
+        let index = Self.index(of: row)
+        prefetch(chunk.pointee.statistics + index, byteCount: MemoryLayout<FrequencyRecord>.stride)
+        prefetch(chunk.pointee.flags + index, byteCount: 1)
+        if let mark = draws.address(of: row) { prefetch(mark, byteCount: 1) }
     }
 
     /// Changes the statistics of a row. Under the draw lock.

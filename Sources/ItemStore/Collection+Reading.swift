@@ -37,8 +37,8 @@ extension Collection {
         var column = EmbeddingColumn()
         column.values.reserveCapacity(range.count * configuration.dimension)
         column.isPresent.reserveCapacity(range.count)
-        forEachID(of: ids, range) { id in
-            let isPresent = withRow(of: id) { chunk, index, _ -> Bool in
+        forEachID(of: ids, range, warm: warmVector) { id, hash in
+            let isPresent = withRow(of: id, hash) { chunk, index, _ -> Bool in
                 guard let vector = vector(chunk, index) else { return false }
                 column.values.append(contentsOf: vector)
                 return true
@@ -50,13 +50,13 @@ extension Collection {
 
     /// The embedding of one id.
     package func vector(of id: UnsafeRawBufferPointer) -> [Float]? {
-        withRow(of: id) { chunk, index, _ in vector(chunk, index).map(Array.init) } ?? nil
+        withRow(of: id, IdentifierTable.Hash(id)) { chunk, index, _ in vector(chunk, index).map(Array.init) } ?? nil
     }
 
     package func features(of ids: PackedStrings, _ range: Range<Int>) -> FeatureColumn {
         var column = FeatureColumn()
-        forEachID(of: ids, range) { id in
-            let isPresent: Void? = withRow(of: id) { chunk, index, _ in column.append(chunk.features[index]) }
+        forEachID(of: ids, range, warm: warmFeatures) { id, hash in
+            let isPresent: Void? = withRow(of: id, hash) { chunk, index, _ in column.append(chunk.features[index]) }
             if isPresent == nil { column.append(FeatureText?.none) }
         }
         return column
@@ -71,8 +71,8 @@ extension Collection {
         let summary = summary
         var records: [FrequencyRecord] = []
         records.reserveCapacity(range.count)
-        forEachID(of: ids, range) { id in
-            records.append(withRow(of: id) { chunk, index, _ in chunk.statistics[index] } ?? .unseen)
+        forEachID(of: ids, range, warm: warmStatistics) { id, hash in
+            records.append(withRow(of: id, hash) { chunk, index, _ in chunk.statistics[index] } ?? .unseen)
         }
         return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
     }
@@ -82,8 +82,8 @@ extension Collection {
         precondition(query.dimension == configuration.dimension)
         var scores: [Double?] = []
         scores.reserveCapacity(range.count)
-        forEachID(of: ids, range) { id in
-            let score = withRow(of: id) { chunk, index, _ in
+        forEachID(of: ids, range, warm: warmVector) { id, hash in
+            let score = withRow(of: id, hash) { chunk, index, _ in
                 vector(chunk, index).map { query.score($0.baseAddress!) }
             }
             scores.append(score ?? nil)
@@ -94,8 +94,8 @@ extension Collection {
     /// The lowest of the scores that a search would rank them by; nil if none of the ids has an embedding.
     func lowestScore(of ids: PackedStrings, against query: QueryVector, _ correction: ScoreCorrection?) -> Double? {
         var lowest: Double?
-        forEachID(of: ids, 0..<ids.count) { id in
-            let score = withRow(of: id) { chunk, index, _ in
+        forEachID(of: ids, 0..<ids.count, warm: warmVector) { id, hash in
+            let score = withRow(of: id, hash) { chunk, index, _ in
                 vector(chunk, index).map { vector in
                     let score = query.score(vector.baseAddress!)
                     return correction?.corrected(score, chunk.statistics[index]) ?? score
@@ -130,17 +130,30 @@ extension Collection {
 
     // MARK: - Finding rows
 
-    @inline(__always)
-    func forEachID(of ids: PackedStrings, _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Void) {
-        ids.withAllBytes { bytes in
-            for index in range { body(UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])) }
-        }
+    private func warmVector(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+        let dimension = configuration.dimension
+        prefetch(chunk.pointee.flags + index, byteCount: 1)
+        // The processor goes on by itself after the first lines.
+        let byteCount = min(256, dimension * MemoryLayout<Float>.stride)
+        prefetch(chunk.pointee.vectors + index * dimension, byteCount: byteCount)
+    }
+
+    private func warmFeatures(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+        prefetch(chunk.pointee.features + index, byteCount: MemoryLayout<FeatureText?>.stride)
+    }
+
+    private func warmStatistics(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+        prefetch(chunk.pointee.statistics + index, byteCount: MemoryLayout<FrequencyRecord>.stride)
     }
 
     /// Calls `body` with the chunk, locked for reading, the place in it of the id's row, and the row. Nil if the id has none.
     @inline(__always)
-    func withRow<R>(of id: UnsafeRawBufferPointer, _ body: (ItemChunk, Int, UInt32) -> R) -> R? {
-        identifiers.firstMatch(IdentifierTable.Hash(id)) { row in
+    func withRow<R>(
+        of id: UnsafeRawBufferPointer,
+        _ hash: IdentifierTable.Hash,
+        _ body: (ItemChunk, Int, UInt32) -> R
+    ) -> R? {
+        identifiers.firstMatch(hash) { row in
             let chunk = chunk(of: row)
             let index = Self.index(of: row)
             return chunk.pointee.lock.withReadLock {

@@ -97,6 +97,12 @@ package struct DrawTable: Sendable {
         Int(row) < marks.count && marks[Int(row)] != 0
     }
 
+    /// Where the table keeps what it knows of a row: to ask the processor for, not to look at. Nil if it has no place yet.
+    package func address(of row: UInt32) -> UnsafeRawPointer? {
+        guard Int(row) < marks.count else { return nil }
+        return marks.withUnsafeBytes { $0.baseAddress! + Int(row) * MemoryLayout<UInt16>.stride }
+    }
+
     private mutating func add(_ row: UInt32, _ count: Double) {
         let number = RowClass.number(of: count)
         if places[number] < 0 {

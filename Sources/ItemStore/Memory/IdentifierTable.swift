@@ -1,3 +1,5 @@
+import VectorIndex
+
 /// From an id to its row: open addressing with linear probing, in 64 shards with a lock each.
 ///
 /// An entry is 8 bytes: 32 bits of the id's hash and the row plus one; zero is empty. The ids themselves stand in the
@@ -55,6 +57,12 @@ final class IdentifierTable: @unchecked Sendable {
         locks[hash.shard].withReadLock { shards[hash.shard].firstMatch(hash.tag, body) }
     }
 
+    /// Asks for the memory where a look at the id will begin.
+    @inline(__always)
+    func prefetch(_ hash: Hash) {
+        locks[hash.shard].withReadLock { shards[hash.shard].prefetch(hash.tag) }
+    }
+
     /// As `firstMatch`, without the lock: for the writer thread, beside which nobody changes the table.
     @inline(__always)
     func firstMatchByWriter<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
@@ -103,6 +111,11 @@ final class IdentifierTable: @unchecked Sendable {
 
         private func home(_ entry: UInt64) -> Int {
             Int(truncatingIfNeeded: entry >> 32) & (capacity - 1)
+        }
+
+        @inline(__always)
+        func prefetch(_ tag: UInt32) {
+            VectorIndex.prefetch(entries + (Int(tag) & (capacity - 1)), byteCount: MemoryLayout<UInt64>.stride)
         }
 
         @inline(__always)

@@ -47,8 +47,8 @@ extension Collection {
     /// The rows of the ids that have one, each once. An id that is excluded twice is still one.
     private func rows(of ids: PackedStrings) -> Set<UInt32> {
         var rows: Set<UInt32> = []
-        forEachID(of: ids, 0..<ids.count) { id in
-            let row = withRow(of: id) { _, _, row in row }
+        forEachID(of: ids, 0..<ids.count, warm: { _, _ in }) { id, hash in
+            let row = withRow(of: id, hash) { _, _, row in row }
             if let row { rows.insert(row) }
         }
         return rows

@@ -130,13 +130,8 @@ extension WritePath {
         }
     }
 
-    func lookUp(_ ids: PackedStrings, in collection: Collection) -> [UInt32?] {
-        ids.withAllBytes { bytes in
-            (0..<ids.count).map { index in
-                let id = UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])
-                return collection.rowByWriter(of: id, IdentifierTable.Hash(id))
-            }
-        }
+    private func lookUp(_ ids: PackedStrings, in collection: Collection) -> [UInt32?] {
+        collection.rowsByWriter(of: ids)
     }
 
     func stamp(_ row: UInt32, in collection: Collection) -> UnsafeMutablePointer<UInt32> {
