@@ -8,7 +8,7 @@ import VectorIndex
 /// then for all slots, and then finds what it wants in the cache: four times as fast for thousands of ids.
 extension Collection {
     /// So many misses a core keeps under way at once.
-    private static let idsInRun = 16
+    static let idsInRun = 16
 
     /// Calls `body` with each id and its hash. `warm` is given the places that the next ids will probably be found in, not
     /// locked, to ask for memory and do nothing else.
@@ -16,7 +16,7 @@ extension Collection {
     func forEachID(
         of ids: PackedStrings,
         _ range: Range<Int>,
-        warm: (UnsafeMutablePointer<ItemChunk>, Int) -> Void,
+        warm: (UnsafeMutablePointer<ItemChunk>, Int) -> Void = { _, _ in },
         _ body: (UnsafeRawBufferPointer, IdentifierTable.Hash) -> Void
     ) {
         ids.withAllBytes { bytes in
@@ -56,7 +56,7 @@ extension Collection {
     }
 
     @inline(__always)
-    private func warmIdentifier(of row: UInt32, _ warm: (UnsafeMutablePointer<ItemChunk>, Int) -> Void) {
+    func warmIdentifier(of row: UInt32, _ warm: (UnsafeMutablePointer<ItemChunk>, Int) -> Void) {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         prefetch(chunk.pointee.identifiers + index, byteCount: MemoryLayout<IdentifierSlot>.stride)

@@ -130,7 +130,7 @@ extension Collection {
 
     // MARK: - Finding rows
 
-    private func warmVector(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+    func warmVector(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
         let dimension = configuration.dimension
         prefetch(chunk.pointee.flags + index, byteCount: 1)
         // The processor goes on by itself after the first lines.
@@ -138,11 +138,11 @@ extension Collection {
         prefetch(chunk.pointee.vectors + index * dimension, byteCount: byteCount)
     }
 
-    private func warmFeatures(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+    func warmFeatures(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
         prefetch(chunk.pointee.features + index, byteCount: MemoryLayout<FeatureText?>.stride)
     }
 
-    private func warmStatistics(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+    func warmStatistics(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
         prefetch(chunk.pointee.statistics + index, byteCount: MemoryLayout<FrequencyRecord>.stride)
     }
 

@@ -96,7 +96,8 @@ struct CountMoments: Sendable, Equatable {
         var values = Values()
         var (before, now) = (1.0, x)
         for index in 0..<8 {
-            values[index] = Int64((now * 0x1p52).rounded())
+            // Cut off: rounding would be a call of the library, and it is enough that it is always the same.
+            values[index] = Int64(now * 0x1p52)
             (before, now) = (now, 2 * x * now - before)
         }
         return values

@@ -14,13 +14,13 @@ import Darwin
 /// rows uniformly, accept it with probability (significand / 2)^power, which is at least a half; else begin again.
 ///
 /// A class is no list. Each row has two bytes that name its class; a class has a Fenwick tree of how many of its rows
-/// there are in each block of 1,024. "The r-th row of the class" is a descent in the tree and a look through a block.
+/// there are in each block of 256. "The r-th row of the class" is a descent in the tree and a look through a block.
 /// So what is drawn depends on rows and counts alone, never on the order in which they came: a seed draws the same after
 /// a restart. An update changes two bytes, and two trees when a count passes a power of two.
 ///
 /// Not locked: the owner sees to it that nobody draws while it changes.
 package struct DrawTable: Sendable {
-    static let rowsInBlock = 1_024
+    static let rowsInBlock = 256
 
     /// Of each row: 0, not there; else its class plus one.
     private var marks: [UInt16] = []

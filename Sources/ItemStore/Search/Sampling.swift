@@ -47,7 +47,7 @@ extension Collection {
     /// The rows of the ids that have one, each once. An id that is excluded twice is still one.
     private func rows(of ids: PackedStrings) -> Set<UInt32> {
         var rows: Set<UInt32> = []
-        forEachID(of: ids, 0..<ids.count, warm: { _, _ in }) { id, hash in
+        forEachID(of: ids, 0..<ids.count) { id, hash in
             let row = withRow(of: id, hash) { _, _, row in row }
             if let row { rows.insert(row) }
         }
@@ -68,6 +68,17 @@ extension Collection {
         }
     }
 
+    /// Asks for what an answer copies.
+    private func warm(_ rows: ArraySlice<UInt32>, _ columns: TopKColumns) {
+        for row in rows {
+            warmIdentifier(of: row) { chunk, index in
+                if columns.contains(.vector) { warmVector(chunk, index) }
+                if columns.contains(.logQ) { warmStatistics(chunk, index) }
+                if columns.contains(.features) { warmFeatures(chunk, index) }
+            }
+        }
+    }
+
     /// Rows stay as they are while the draw lock is held; only embeddings and features may change.
     private func answer(to query: SampleQuery, _ drawn: Draws, _ summary: Summary) -> SampleAnswer {
         var answer = SampleAnswer()
@@ -77,7 +88,8 @@ extension Collection {
         if query.columns.contains(.vector) {
             answer.vectors.reserveCapacity(drawn.rows.count * configuration.dimension)
         }
-        for row in drawn.rows {
+        for (number, row) in drawn.rows.enumerated() {
+            if number % Self.idsInRun == 0 { warm(drawn.rows[number...].prefix(Self.idsInRun), query.columns) }
             let chunk = chunk(of: row)
             let index = Self.index(of: row)
             chunk.pointee.lock.withReadLock {
