@@ -95,6 +95,10 @@ extension Collection {
             applyFrequencies(hit, entries)
         case .sequence(let number, let name):
             noteSequence(number, name)
+        case .sketchObservation(let hit, let hashes):
+            applySketchObservation(hit, hashes)
+        case .sketchFrequencies(let hit, let entries):
+            applySketchFrequencies(hit, entries)
         }
     }
 
@@ -171,6 +175,8 @@ extension Collection {
 
     @inline(__always)
     func markStatistics(_ row: UInt32) {
+        // A sketch's runs have the keys that those of rows have elsewhere.
+        guard sketch == nil else { return }
         chunk(of: row).pointee.dirty.pointee.markFrequency(row: Self.index(of: row))
     }
 

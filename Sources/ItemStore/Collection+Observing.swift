@@ -38,7 +38,7 @@ extension Collection {
     }
 
     /// Takes note of the step, and measures everything in a new epoch if the hit begins one.
-    private func begin(_ hit: Hit) {
+    func begin(_ hit: Hit) {
         let epochs = decay.epoch(of: max(totals.lastStep, hit.step)) - totals.epoch
         if epochs == 0 {
             updateSummary { $0.totals.note(hit) }

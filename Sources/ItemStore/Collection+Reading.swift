@@ -69,6 +69,10 @@ extension Collection {
     /// What `frequencies` are computed from.
     func frequencySnapshot(of ids: PackedStrings, _ range: Range<Int>) -> FrequencySnapshot {
         let summary = summary
+        if let sketch {
+            let records = sketchRecords(of: ids, range, in: sketch)
+            return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
+        }
         var records: [FrequencyRecord] = []
         records.reserveCapacity(range.count)
         forEachID(of: ids, range, warm: warmStatistics) { id, hash in
@@ -98,7 +102,7 @@ extension Collection {
             let score = withRow(of: id, hash) { chunk, index, _ in
                 vector(chunk, index).map { vector in
                     let score = query.score(vector.baseAddress!)
-                    return correction?.corrected(score, chunk.statistics[index]) ?? score
+                    return correction?.corrected(score, record(chunk, index)) ?? score
                 }
             }
             if let score = score ?? nil { lowest = min(lowest ?? score, score) }

@@ -12,7 +12,8 @@ import Synchronization
 ///
 /// Who may do what: any thread reads, under the locks (`Collection+Reading.swift`). One thread, the store's writer,
 /// changes (`Collection+Applying.swift`); it is the only one that changes anything, so it reads without locks and takes
-/// them only where a reader could look. Lock order: draws, id shard, chunk; never two chunks at once.
+/// them only where a reader could look. Lock order: draws, id shard, chunk, sketch; never two chunks at
+/// once.
 package final class Collection: @unchecked Sendable {
     /// The number under which the collection is stored; never used again.
     package let number: UInt32
@@ -22,6 +23,8 @@ package final class Collection: @unchecked Sendable {
     let decay: CountDecay
     let identifiers = IdentifierTable()
     let chunks: ChunkDirectory
+    /// Where observations go, if the estimator is a sketch: see `Collection+Sketch.swift`.
+    let sketch: SketchBuckets?
     /// Rises when an id loses its row.
     let freedRowCount = Atomic<Int>(0)
     /// Guards `draws` and `recent`. Whoever holds it finds the counts as the draw table has them.
@@ -73,10 +76,12 @@ package final class Collection: @unchecked Sendable {
         var writerChunks: UInt32 = 0
     }
 
-    init(number: UInt32, configuration: CollectionConfiguration) {
+    /// Fails if there is no memory for the sketch.
+    init(number: UInt32, configuration: CollectionConfiguration) throws(StoreError) {
         self.number = number
         self.configuration = configuration
         decay = CountDecay(halfLife: configuration.halfLife)
+        if let layout = configuration.sketch { sketch = try SketchBuckets(layout, decay) } else { sketch = nil }
         estimator = GapEstimator(alpha: configuration.alpha, decay: decay)
         lockedSummary = Summary(totals: FrequencyTotals(decay: decay))
         recent = RecentBank(capacity: configuration.recentCount)
@@ -111,8 +116,11 @@ package final class Collection: @unchecked Sendable {
         let summary = summary
         let drawByteCount = drawLock.withReadLock { draws.byteCount + recent.byteCount }
         return chunks.byteCount + identifiers.byteCount + summary.featureByteCount + summary.longIdByteCount
-            + drawByteCount
+            + drawByteCount + sketchByteCount
     }
+
+    /// What of it is the sketch, the same from the first observation to the last.
+    package var sketchByteCount: Int { configuration.sketch.map(SketchBuckets.byteCount) ?? 0 }
 
     /// The chunk of a row that was handed out.
     @inline(__always)

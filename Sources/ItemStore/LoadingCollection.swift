@@ -24,9 +24,12 @@ final class LoadingCollection {
     private var partialByteCount = 0
     private var partialApplied: UInt64 = 0
 
+    private let sketch: LoadingSketch?
+
     init(_ collection: Collection) {
         self.collection = collection
         totals = FrequencyTotals(decay: collection.decay)
+        sketch = collection.sketch.map { LoadingSketch($0, collection.estimator) }
     }
 
     private var vectorByteCount: Int { collection.configuration.dimension * MemoryLayout<Float>.size }
@@ -121,6 +124,7 @@ final class LoadingCollection {
         case FrequencyKey.firstWriterChunk..<FrequencyKey.firstWriterChunk + 32:
             for writer in try FrequencyRecords.readWriters(value, key: key) { collection.writer.sequences.note(writer) }
         case 0..<UInt32(1 << 27):
+            if let sketch { return try sketch.load(value, key: key) }
             let firstRow = key.chunk * UInt32(DirtyRecords.rowsInFrequencyRun)
             let (chunk, index) = place(of: firstRow)
             let statistics = chunk.pointee.statistics + index
@@ -173,7 +177,20 @@ final class LoadingCollection {
             let writer = String(decoding: name, as: UTF8.self)
             if let last = collection.writer.sequences.lastNumber(of: writer), last >= number { return }
             collection.noteSequence(number, name)
+        case .sketchObservation(let hit, let hashes):
+            replayOnTotals(group) { $0.note(hit) }
+            try checkedSketch(group).replayObservation(hit, hashes, group)
+        case .sketchFrequencies(let hit, let entries):
+            replayOnTotals(group) { $0.note(hit) }
+            try checkedSketch(group).replayFrequencies(hit, entries, group)
         }
+    }
+
+    private func checkedSketch(_ group: UInt64) throws(StoreError) -> LoadingSketch {
+        guard let sketch else {
+            throw StoreError(.corrupt, "corrupt operation in table 'journal', group \(group): there is no sketch")
+        }
+        return sketch
     }
 
     private func replayOnRow(_ row: UInt32, _ group: UInt64, _ body: (UnsafeMutablePointer<ItemChunk>, Int) -> Void) {
@@ -259,6 +276,7 @@ final class LoadingCollection {
             summary.featureByteCount += json?.count ?? 0
             summary.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
         }
+        if let sketch { collection.writer.countSum = sketch.countSum() }
         summary.totals.count = collection.countTotal(in: totals.epoch)
         collection.updateSummary { $0 = summary }
         collection.forgetJudged()

@@ -62,7 +62,8 @@ struct Recovery {
         var collections: [(String, Collection)] = []
         try transaction.forEach(in: tables.meta, from: MetaKey(.collection)) { key, value in
             let record = try CatalogueRecord(value, key: key)
-            collections.append((record.name, Collection(number: key.number, configuration: record.configuration)))
+            let collection = try Collection(number: key.number, configuration: record.configuration)
+            collections.append((record.name, collection))
             return true
         }
         for (name, collection) in collections {

@@ -1,3 +1,4 @@
+package import SamplingFrequency
 package import VectorIndex
 
 /// What a store is opened with.
@@ -53,6 +54,9 @@ package struct CollectionConfiguration: Sendable, Equatable {
     package let recentCount: Int
     /// Past so many ids, those seen longest ago give way, if they have neither embedding nor features; nil: no cap.
     package let idCountMax: Int?
+    /// Where observations go that are counted in fixed memory; nil: each id has statistics of its own. With a sketch ids
+    /// that are only observed get no row, so there is neither a bank of recent ones nor a cap.
+    package let sketch: SketchLayout?
 
     package static let recentCountDefault = 16_384
     package static let recentCountMax = 1 << 20
@@ -63,13 +67,15 @@ package struct CollectionConfiguration: Sendable, Equatable {
         alpha: Double = 0.01,
         halfLife: Double? = nil,
         recentCount: Int = recentCountDefault,
-        idCountMax: Int? = nil
+        idCountMax: Int? = nil,
+        sketch: SketchLayout? = nil
     ) {
         self.dimension = dimension
         self.metric = metric
         self.alpha = alpha
         self.halfLife = halfLife
-        self.recentCount = recentCount
-        self.idCountMax = idCountMax
+        self.recentCount = sketch == nil ? recentCount : 0
+        self.idCountMax = sketch == nil ? idCountMax : nil
+        self.sketch = sketch
     }
 }

@@ -76,6 +76,9 @@ import Testing
         encoder.observe(collection: 9, Hit(step: 11, exponent: 700, weight: 1.25), position: 70, entries)
         encoder.frequencies(collection: 9, Hit(step: 12), rows: [9], gaps: [.nan], counts: [4])
         encoder.sequence(collection: 9, WriterSequence(writer: "w", number: 13))
+        encoder.sketchObservation(collection: 10, Hit(step: 14), hashes: [1, .max])
+        let entry = SketchEntry(hash: 3, gap: 1.5, count: .nan, smallest: 2, smallestStep: 9)
+        encoder.sketchFrequencies(collection: 10, Hit(step: 15), [entry])
         var seen: [String] = []
         try encoder.withBytes { bytes in
             var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
@@ -87,7 +90,8 @@ import Testing
             seen == [
                 "7 assign 3 id", "7 free 4", "8 embedding 5 8 bytes", "8 features 6 {}",
                 "9 observe 11 700 1.25 at 70: 16 bytes", "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)",
-                "9 sequence 13 w",
+                "9 sequence 13 w", "10 sketch observation 14 1 18446744073709551615",
+                "10 sketch frequencies 15 3 gap Optional(1.5) count nil smallest 2.0 of 9",
             ]
         )
     }
@@ -106,6 +110,14 @@ import Testing
                 let entry = FrequencyEntry(entries, at: 0)
                 return "frequencies \(hit.step) \(hit.weight) row \(entry.row) gap \(entry.gap.debugDescription) "
                     + "count \(entry.count.debugDescription)"
+            }()
+        case .sketchObservation(let hit, let hashes):
+            "sketch observation \(hit.step) \(SketchEntry.hash(hashes, 0)) \(SketchEntry.hash(hashes, 1))"
+        case .sketchFrequencies(let hit, let entries):
+            {
+                let entry = SketchEntry(entries, 0)
+                return "sketch frequencies \(hit.step) \(entry.hash) gap \(entry.gap.debugDescription) "
+                    + "count \(entry.count.debugDescription) smallest \(entry.smallest) of \(entry.smallestStep)"
             }()
         case .sequence(let number, let writer): "sequence \(number) \(String(decoding: writer, as: UTF8.self))"
         }

@@ -29,7 +29,7 @@ private struct ModelRun {
     private let seed: UInt64
     private(set) var checkpointPassCount = 0
 
-    private static let names = ["a", "wide", "cosine", "drift"]
+    private static let names = ["a", "wide", "cosine", "drift", "sketch", "drift-sketch"]
     private static let ids: [[UInt8]] = (0..<60).map { number in
         number % 7 == 0 ? [UInt8](repeating: UInt8(number + 1), count: number + 20) : Array("id-\(number)".utf8)
     }
@@ -155,6 +155,19 @@ private struct ModelRun {
         case "cosine": CollectionConfiguration(dimension: 3, metric: .cosine, alpha: 0.3)
         // Steps reach 3,000: several epochs.
         case "drift": CollectionConfiguration(dimension: 2, halfLife: 2, recentCount: 0)
+        // 60 ids in so few buckets collide all the time.
+        case "sketch":
+            CollectionConfiguration(
+                dimension: 2,
+                alpha: 0.1,
+                sketch: SketchLayout(bucketCount: 50, hashCount: 3, seed: 11)
+            )
+        case "drift-sketch":
+            CollectionConfiguration(
+                dimension: 2,
+                halfLife: 2,
+                sketch: SketchLayout(bucketCount: 5_000, hashCount: 2, seed: 12)
+            )
         default: CollectionConfiguration(dimension: 4, recentCount: 700)
         }
     }
@@ -214,7 +227,7 @@ private struct ModelRun {
     ) {
         let sum = zip(Self.ids, read).reduce(0) { $0 + (expected.count(expected.items[$1.0]) > 0 ? $1.1.q : 0) }
         let total = expected.total
-        #expect(total == 0 || abs(sum - 1) < 1e-9, context)
+        #expect(total == 0 || abs(sum - 1) < 1e-9 || expected.sketch != nil, context)
         compareEstimates(Self.ids, read, expected, context)
     }
 
@@ -224,7 +237,7 @@ private struct ModelRun {
         _ expected: StoreModel.ModelCollection,
         _ context: Comment
     ) {
-        guard expected.configuration.halfLife != nil else {
+        guard expected.configuration.halfLife != nil, expected.sketch == nil else {
             return #expect(read == ids.map { expected.estimate($0) }, context)
         }
         let total = expected.total
@@ -251,7 +264,14 @@ private struct ModelRun {
         let drawable = expected.items.filter { $0.value.vector != nil }
         let excluded = [Self.ids[3], Self.ids[4], Array("nobody".utf8)]
         let rest = drawable.filter { !excluded.contains($0.key) }
-        for power in [0, 0.5, 0.75, 1] {
+        if expected.configuration.sketch != nil {
+            for distribution: SampleQuery.Distribution in [.frequency(power: 0), .recent] {
+                #expect(throws: StoreError.self, context) {
+                    try collection.sample(SampleQuery(distribution, count: 1))
+                }
+            }
+        }
+        for power in expected.configuration.sketch == nil ? [0, 0.5, 0.75, 1] : [] {
             let weights = rest.compactMapValues { item -> Double? in
                 let count = expected.count(item)
                 return count > 1e-200 ? pow(count, power) : nil
@@ -263,6 +283,7 @@ private struct ModelRun {
         }
         let uniform = rest.mapValues { _ in 1 / Double(rest.count) }
         try compareDraw(collection, .uniform, excluded, uniform, context)
+        if expected.configuration.sketch != nil { return }
         let entries = expected.recent.filter { !excluded.contains($0) }
         let shares = Dictionary(grouping: entries) { $0 }.mapValues { Double($0.count) / Double(entries.count) }
         try compareDraw(collection, .recent, excluded, shares, context)

@@ -87,6 +87,8 @@ extension ItemStore {
 struct StatisticsState: Equatable {
     let totals: FrequencyTotals
     let records: [FrequencyRecord]
+    /// Of the sketch, if that is the estimator.
+    let buckets: [FrequencyRecord]
     let recentPosition: UInt64
     let recent: [RecentBank.Entry]
 
@@ -95,6 +97,7 @@ struct StatisticsState: Equatable {
         records = (0..<collection.writer.rowCount).map { row in
             collection.chunk(of: row).pointee.statistics[Collection.index(of: row)]
         }
+        buckets = collection.sketch.map { sketch in (0..<sketch.layout.totalBucketCount).map(sketch.bucket) } ?? []
         recentPosition = collection.recent.position
         recent = collection.recent.entries
     }

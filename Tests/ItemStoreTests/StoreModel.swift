@@ -28,6 +28,9 @@ struct StoreModel {
         var sequences: [String: Int64] = [:]
         /// The ids that were observed, the last ones at the end; nil: deleted since.
         var observed: [[UInt8]?] = []
+        /// Where observations go instead, with their totals, if the estimator is a sketch.
+        var sketch: FrequencySketch?
+        var sketchTotals = FrequencyTotals()
 
         var embeddedCount: Int { items.values.count { $0.vector != nil } }
 
@@ -36,12 +39,45 @@ struct StoreModel {
             lastStep = max(lastStep, step)
         }
 
+        init(configuration: CollectionConfiguration) {
+            self.configuration = configuration
+            sketch = configuration.sketch.map {
+                FrequencySketch(
+                    layout: $0,
+                    alpha: configuration.alpha,
+                    decay: CountDecay(halfLife: configuration.halfLife)
+                )
+            }
+            sketchTotals = FrequencyTotals(decay: CountDecay(halfLife: configuration.halfLife))
+        }
+
         func estimate(_ id: [UInt8]) -> FrequencyEstimate {
-            SamplingFrequency.estimate(
+            if let sketch { return sketchEstimate(id, sketch) }
+            return SamplingFrequency.estimate(
                 items[id]?.record ?? .unseen,
                 totals: FrequencyTotals(firstStep: firstStep, lastStep: lastStep, count: total),
                 liveItems: embeddedCount
             )
+        }
+
+        private func sketchEstimate(_ id: [UInt8], _ sketch: FrequencySketch) -> FrequencyEstimate {
+            var totals = sketchTotals
+            // Every observation is in one bucket of the first hash.
+            var sum = ExactSum()
+            for record in sketch.buckets[0..<sketch.layout.bucketCount] { sum.add(record, totals.decay) }
+            totals.count = sum.value(exponentOffset: CountDecay.epochExponent * totals.epoch)
+            let record = id.withUnsafeBytes { sketch.record(of: sketch.layout.hash($0)) }
+            return SamplingFrequency.estimate(record, totals: totals, liveItems: embeddedCount)
+        }
+
+        func hashes(_ ids: PackedStrings) -> [UInt64] {
+            StoreModel.strings(ids).map { id in id.withUnsafeBytes { sketch!.layout.hash($0) } }
+        }
+
+        mutating func sketchHit(at step: Int64) -> Hit {
+            let hit = sketchTotals.decay.hit(at: step)
+            sketchTotals.note(hit)
+            return hit
         }
 
         /// What is left of an id's hits, and of all.
@@ -116,6 +152,11 @@ struct StoreModel {
             let step = step ?? max(collection.lastStep, 0) + 1
             if let sequence { collection.sequences[sequence.writer] = sequence.number }
             collection.note(step)
+            if collection.sketch != nil {
+                let hit = collection.sketchHit(at: step)
+                for hash in collection.hashes(ids) { collection.sketch!.observe(hash, hit) }
+                return .done
+            }
             for id in strings(ids) {
                 hit(&collection.items[id, default: Item()].record, step, collection.configuration.alpha)
                 collection.items[id]!.hits.append(Item.Hits(step: step, count: 1))
@@ -124,6 +165,14 @@ struct StoreModel {
         case .setFrequencies(_, let step, let ids, let gaps, let counts):
             let step = step ?? max(collection.lastStep, 0) + 1
             collection.note(step)
+            if collection.sketch != nil {
+                let hit = collection.sketchHit(at: step)
+                for (index, hash) in collection.hashes(ids).enumerated() {
+                    let (gap, count) = (gaps[index], counts[index])
+                    collection.sketch!.set(hash, hit, gap: gap.isNaN ? nil : gap, count: count.isNaN ? nil : count)
+                }
+                return .done
+            }
             for (index, id) in strings(ids).enumerated() {
                 var record = collection.items[id, default: Item()].record
                 record.lastStep = max(record.lastStep, step)

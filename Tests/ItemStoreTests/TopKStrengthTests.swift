@@ -47,12 +47,23 @@ import VectorIndex
         case fading
         /// With one so short that counts are of three epochs.
         case faded
+        /// In a sketch whose buckets are shared by most ids.
+        case sketched
+        case sketchedAndFading
 
         var halfLife: Double? {
             switch self {
-            case .none, .plain, .odd: nil
-            case .fading: 300
+            case .none, .plain, .odd, .sketched: nil
+            case .fading, .sketchedAndFading: 300
             case .faded: 1
+            }
+        }
+
+        var sketch: SketchLayout? {
+            switch self {
+            case .none, .plain, .odd, .fading, .faded: nil
+            case .sketched: SketchLayout(bucketCount: 1_000, hashCount: 2, seed: 1)
+            case .sketchedAndFading: SketchLayout(bucketCount: 500, hashCount: 1, seed: 2)
             }
         }
     }
@@ -63,7 +74,8 @@ import VectorIndex
             dimension: Self.dimension,
             metric: metric,
             alpha: 0.01,
-            halfLife: observations.halfLife
+            halfLife: observations.halfLife,
+            sketch: observations.sketch
         )
         try store.apply([.create(name: "c", configuration)])
         let items = (0..<2_500).map { Item(id: "\($0)", vector: Self.vector(&random)) }

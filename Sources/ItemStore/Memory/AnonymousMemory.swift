@@ -8,12 +8,17 @@ import Darwin
 
 /// Zeroed memory that never moves and costs nothing until it is written.
 func mapAnonymousMemory(byteCount: Int) -> UnsafeMutableRawPointer {
-    let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0)
-    guard let address, address != MAP_FAILED else {
+    guard let address = tryMapAnonymousMemory(byteCount: byteCount) else {
         // Like a failed malloc: there is no state to which a half-made chunk could return.
         fatalError("out of memory: could not map \(byteCount) bytes, errno \(errno)")
     }
     return address
+}
+
+/// The same for whoever can do without; nil if the system has none.
+func tryMapAnonymousMemory(byteCount: Int) -> UnsafeMutableRawPointer? {
+    let address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0)
+    return address == MAP_FAILED ? nil : address
 }
 
 /// Memory of its own that begins at a multiple of 2 MiB, on pages of that size where the system has them: a scan over

@@ -1,12 +1,15 @@
 import LMDB
+import SamplingFrequency
 import VectorIndex
 
 /// A collection in the `meta` table; its number is in the key.
 ///
 ///     crc32c 4 | metric 1 | name length 1 | 0 2 | dimension 4 | alpha float64 8 | half-life float64 8, 0: none
-///     | recent observations 8 | most ids 8, 0: no cap | name
+///     | recent observations 8 | most ids 8, 0: no cap | buckets of a hash 8, 0: no sketch | hashes 8 | seed 8 | name
+///
+/// The places of a sketch's ids follow from the three numbers (`SketchLayout`).
 struct CatalogueRecord {
-    private static let headerByteCount = 44
+    private static let headerByteCount = 68
 
     let name: String
     let configuration: CollectionConfiguration
@@ -30,6 +33,9 @@ struct CatalogueRecord {
             writer.double(configuration.halfLife ?? 0)
             writer.integer(Int64(configuration.recentCount))
             writer.integer(Int64(configuration.idCountMax ?? 0))
+            writer.integer(Int64(configuration.sketch?.bucketCount ?? 0))
+            writer.integer(Int64(configuration.sketch?.hashCount ?? 0))
+            writer.integer(configuration.sketch?.seed ?? 0)
             name.withUnsafeBytes { writer.bytes($0) }
             Checksum.seal(value, key: key)
         }
@@ -40,10 +46,19 @@ struct CatalogueRecord {
         guard let code = reader.integer(UInt8.self), let nameByteCount = reader.integer(UInt8.self),
             reader.integer(UInt16.self) != nil, let dimension = reader.integer(UInt32.self),
             let alpha = reader.double(), let halfLife = reader.double(), let recentCount = reader.integer(Int64.self),
-            let idCountMax = reader.integer(Int64.self), let name = reader.bytes(Int(nameByteCount))
+            let idCountMax = reader.integer(Int64.self), let bucketCount = reader.integer(Int64.self),
+            let hashCount = reader.integer(Int64.self), let seed = reader.integer(UInt64.self),
+            let name = reader.bytes(Int(nameByteCount))
         else { throw Checksum.corrupt(key, "meta", "it is too short") }
         guard let metric = Metric.allCases.first(where: { Self.code(of: $0) == code }) else {
             throw Checksum.corrupt(key, "meta", "there is no metric \(code)")
+        }
+        var sketch: SketchLayout?
+        if bucketCount != 0 {
+            guard SketchLayout.isPossible(bucketCount: Int(bucketCount), hashCount: Int(hashCount)) else {
+                throw Checksum.corrupt(key, "meta", "got \(hashCount) hashes of \(bucketCount) buckets")
+            }
+            sketch = SketchLayout(bucketCount: Int(bucketCount), hashCount: Int(hashCount), seed: seed)
         }
         self.name = String(decoding: name, as: UTF8.self)
         configuration = CollectionConfiguration(
@@ -52,7 +67,8 @@ struct CatalogueRecord {
             alpha: alpha,
             halfLife: halfLife > 0 ? halfLife : nil,
             recentCount: Int(recentCount),
-            idCountMax: idCountMax > 0 ? Int(idCountMax) : nil
+            idCountMax: idCountMax > 0 ? Int(idCountMax) : nil,
+            sketch: sketch
         )
     }
 

@@ -3,7 +3,8 @@ import SamplingFrequency
 
 /// The `frequency` table. Four kinds of chunks, each with the last group it contains:
 ///
-///     rows 32c ..< 32c + 32:   crc32c 4 | applied 8 | 0 4 | 32 x 32 bytes
+///     rows 32c ..< 32c + 32, or buckets of a sketch:
+///                              crc32c 4 | applied 8 | 0 4 | 32 x 32 bytes
 ///     totals:                  crc32c 4 | applied 8 | first step 8 | last step 8 | weight of a hit float64 8
 ///                              | observations in the bank, ever 8
 ///     writers 32w ..< 32w+32:  crc32c 4 | applied 8 | (number 8 | name length 1 | name) ...
@@ -17,22 +18,19 @@ enum FrequencyRecords {
     private static let recordByteCount = 32
 
     static func writeRun(
-        _ chunk: ItemChunk,
-        run: Int,
+        _ records: UnsafePointer<FrequencyRecord>,
         key: FrequencyKey,
         applied: UInt64,
         in table: Table<FrequencyKey>,
         _ transaction: borrowing WriteTransaction
     ) throws -> Int {
-        let first = run * DirtyRecords.rowsInFrequencyRun
-        let statistics = chunk.statistics + first
         try transaction.put(reserving: runByteCount, for: key, in: table) { value in
             var writer = ByteWriter(value)
             writer.integer(UInt32(0))
             writer.integer(applied)
             writer.integer(UInt32(0))
             for index in 0..<DirtyRecords.rowsInFrequencyRun {
-                let record = statistics[index]
+                let record = records[index]
                 writer.integer(record.lastStep)
                 writer.double(record.gap)
                 writer.double(record.count)

@@ -108,7 +108,7 @@ struct SelectedColumns {
     ) {
         if wanted.contains(.vector), let vector = collection.vector(chunk, index) { self.vector = Array(vector) }
         if wanted.contains(.logQ) {
-            logQ = summary.logQ(chunk.statistics[index])
+            logQ = summary.logQ(collection.record(chunk, index))
         }
         if wanted.contains(.features) { features = chunk.features[index].map { Array($0.bytes) } }
     }

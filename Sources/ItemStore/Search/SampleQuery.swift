@@ -12,6 +12,15 @@ package struct SampleQuery: Sendable {
         case mixed(power: Double, inBatch: Double, uniform: Double)
         /// From the bank of recent observations: q = occurrences / entries, of items with an embedding.
         case recent
+
+        var name: String {
+            switch self {
+            case .uniform: "uniform"
+            case .frequency: "frequency"
+            case .mixed: "mixed"
+            case .recent: "recent"
+            }
+        }
     }
 
     package var distribution: Distribution

@@ -15,6 +15,10 @@ extension Collection {
     /// Draws negatives with their probabilities; fewer than wanted only if they have to be unique, or if there is nothing to
     /// draw. Draws that are not possible are no failure: an empty collection answers with no rows.
     package func sample(_ query: SampleQuery) throws(StoreError) -> SampleAnswer {
+        if sketch != nil, query.distribution != .uniform {
+            let name = query.distribution.name
+            throw StoreError(.badRequest, "got by=\(name), but the estimator is a sketch, which can't list ids")
+        }
         var random = DrawGenerator(seed: query.seed ?? UInt64.random(in: 0 ... .max))
         return drawLock.withReadLock {
             let summary = summary
@@ -98,7 +102,7 @@ extension Collection {
                     answer.vectors.append(contentsOf: vector)
                 }
                 if query.columns.contains(.logQ) {
-                    let record = chunk.pointee.statistics[index]
+                    let record = record(chunk.pointee, index)
                     let read = estimate(record, totals: summary.totals, liveItems: summary.itemCount)
                     answer.logQ.append(log(read.q))
                 }

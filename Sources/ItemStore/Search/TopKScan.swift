@@ -82,7 +82,23 @@ struct TopKScan {
     private mutating func boundCorrections(_ chunk: ItemChunk, _ blocks: Range<Int>) {
         guard let addends = scanner.addends else { return }
         let first = blocks.lowerBound * CodeSlab.slotsInBlock - chunk.firstSlot
-        bounds?.write(of: chunk.statistics + first, count: blocks.count * CodeSlab.slotsInBlock, to: addends.values)
+        let count = blocks.count * CodeSlab.slotsInBlock
+        guard collection.sketch != nil else {
+            bounds?.write(of: chunk.statistics + first, count: count, to: addends.values)
+            return
+        }
+        // What the sketch says may change before a row is judged, for it has a lock of its own. Then the row was ruled out,
+        // or not, by what it said a moment ago.
+        withUnsafeTemporaryAllocation(of: FrequencyRecord.self, capacity: count) { records in
+            for index in 0..<count {
+                let isItem = chunk.flags[first + index].contains(.hasVector)
+                records.initializeElement(
+                    at: index,
+                    to: isItem ? collection.record(chunk, first + index) : .unseen
+                )
+            }
+            bounds?.write(of: records.baseAddress!, count: count, to: addends.values)
+        }
     }
 
     /// Scores a row for real and takes it if it is good enough. Under the chunk's lock.
@@ -92,7 +108,7 @@ struct TopKScan {
         // A slot with codes has a row with a vector: they change together, under the lock.
         assert(chunk.flags[index].contains(.hasVector))
         var score = lines[query].vector.score(chunk.vectors + index * collection.configuration.dimension)
-        if let correction { score = correction.corrected(score, chunk.statistics[index]) }
+        if let correction { score = correction.corrected(score, collection.record(chunk, index)) }
         guard score >= lines[query].items.threshold, !lines[query].isDropped else { return }
         let id = IdentifierSlot.bytes(chunk.identifiers + index)
         if lines[query].excluded.contains(id) { return }

@@ -78,6 +78,8 @@ struct CopyCursor {
         private(set) var stage = Stage.rows
         /// Of the bank of recent observations, which comes after all chunks.
         var recentChunk = 0
+        /// Of the sketch, after that.
+        var sketchRun = 0
         /// Within the stage of the chunk: records before this are copied.
         var index = 0
 
@@ -206,6 +208,7 @@ extension WritePath {
         var cursor = start
         var undo: [(chunk: UnsafeMutablePointer<ItemChunk>, dirty: DirtyRecords)] = []
         var undoRecent: [(collection: Collection, dirty: ChunkBitmap)] = []
+        var copiedSketchRuns: [(sketch: SketchBuckets, run: Int)] = []
         var copiedScalars: [Collection] = []
         let isThrough: Bool
         do {
@@ -227,6 +230,12 @@ extension WritePath {
                         undoRecent.append((collection, collection.writer.dirtyRecentChunks))
                         budget.spend(try copyRecent(index, of: collection, transaction))
                         cursor.place.recentChunk = index + 1
+                    } else if let collection, let sketch = collection.sketch,
+                        let run = sketch.dirtyRuns.first(from: cursor.place.sketchRun)
+                    {
+                        budget.spend(try copySketch(run, sketch, of: collection, transaction))
+                        copiedSketchRuns.append((sketch, run))
+                        cursor.place.sketchRun = run + 1
                     } else {
                         if let collection {
                             try copyScalars(of: collection, transaction)
@@ -240,6 +249,7 @@ extension WritePath {
         } catch {
             for (chunk, dirty) in undo.reversed() { chunk.pointee.dirty.pointee = dirty }
             for (collection, dirty) in undoRecent.reversed() { collection.writer.dirtyRecentChunks = dirty }
+            for (sketch, run) in copiedSketchRuns { sketch.dirtyRuns.insert(run) }
             throw error
         }
         for collection in copiedScalars { collection.writer.dirty = Collection.DirtyScalars() }
@@ -303,8 +313,7 @@ extension WritePath {
                 }
                 let firstRun = firstRow / UInt32(DirtyRecords.rowsInFrequencyRun)
                 let byteCount = try FrequencyRecords.writeRun(
-                    chunk.pointee,
-                    run: run,
+                    chunk.pointee.statistics + run * DirtyRecords.rowsInFrequencyRun,
                     key: FrequencyKey(collection: collection.number, chunk: firstRun + UInt32(run)),
                     applied: applied,
                     in: tables.frequency,
@@ -331,6 +340,25 @@ extension WritePath {
             in: tables.frequency,
             transaction
         )
+    }
+
+    private func copySketch(
+        _ run: Int,
+        _ sketch: SketchBuckets,
+        of collection: Collection,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int {
+        let byteCount = try sketch.withRun(run) { records in
+            try FrequencyRecords.writeRun(
+                records,
+                key: FrequencyKey(collection: collection.number, chunk: UInt32(run)),
+                applied: checkpoint.lastGroup,
+                in: tables.frequency,
+                transaction
+            )
+        }
+        sketch.dirtyRuns.remove(run)
+        return byteCount
     }
 
     private func copyScalars(of collection: Collection, _ transaction: borrowing WriteTransaction) throws {

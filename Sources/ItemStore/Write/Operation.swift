@@ -13,6 +13,8 @@ import SamplingFrequency
 ///     5 observe      hit 24 | position 8 | entries 4 | (row 4 | generation 4) x entries
 ///     6 frequencies  hit 24 | entries 4 | (row 4 | gap 8 | count 8) x entries   NaN: unchanged
 ///     7 sequence     number 8 | name length 1 | name
+///     8 sketch observation  hit 24 | ids 4 | hash 8 x ids
+///     9 sketch frequencies  hit 24 | ids 4 | (hash 8 | gap 8 | count 8 | smallest count 8 | its step 8) x ids
 ///
 /// A hit is step 8 | exponent 8 | weight float64: what it adds to a count is computed once, when the write is judged, so
 /// that another machine's `exp2` changes nothing. "Position" is how many observations the bank of
@@ -25,7 +27,10 @@ enum Operation {
     case observe(Hit, position: UInt64, entries: UnsafeRawBufferPointer)
     case frequencies(Hit, entries: UnsafeRawBufferPointer)
     case sequence(number: Int64, writer: UnsafeRawBufferPointer)
+    case sketchObservation(Hit, hashes: UnsafeRawBufferPointer)
+    case sketchFrequencies(Hit, entries: UnsafeRawBufferPointer)
 
+    static let hashByteCount = 8
     static let frequencyEntryByteCount = 20
 
     enum Code: UInt8 {
@@ -36,6 +41,8 @@ enum Operation {
         case observe = 5
         case frequencies = 6
         case sequence = 7
+        case sketchObservation = 8
+        case sketchFrequencies = 9
     }
 }
 
@@ -113,6 +120,26 @@ struct OperationEncoder {
         bytes.append(contentsOf: sequence.writer.utf8)
     }
 
+    mutating func sketchObservation(collection: UInt32, _ hit: Hit, hashes: [UInt64]) {
+        begin(.sketchObservation, collection)
+        self.hit(hit)
+        integer(UInt32(hashes.count))
+        for hash in hashes { integer(hash) }
+    }
+
+    mutating func sketchFrequencies(collection: UInt32, _ hit: Hit, _ entries: [SketchEntry]) {
+        begin(.sketchFrequencies, collection)
+        self.hit(hit)
+        integer(UInt32(entries.count))
+        for entry in entries {
+            integer(entry.hash)
+            integer((entry.gap ?? .nan).bitPattern)
+            integer((entry.count ?? .nan).bitPattern)
+            integer(entry.smallest.bitPattern)
+            integer(entry.smallestStep)
+        }
+    }
+
     private mutating func hit(_ hit: Hit) {
         integer(hit.step)
         integer(Int64(hit.exponent))
@@ -185,6 +212,16 @@ struct OperationReader {
                 let writer = reader.bytes(Int(length))
             else { return nil }
             return .sequence(number: number, writer: writer)
+        case .sketchObservation:
+            guard let hit = decodeHit(), let count = reader.integer(UInt32.self),
+                let hashes = reader.bytes(Int(count) * Operation.hashByteCount)
+            else { return nil }
+            return .sketchObservation(hit, hashes: hashes)
+        case .sketchFrequencies:
+            guard let hit = decodeHit(), let count = reader.integer(UInt32.self),
+                let entries = reader.bytes(Int(count) * SketchEntry.byteCount)
+            else { return nil }
+            return .sketchFrequencies(hit, entries: entries)
         }
     }
 

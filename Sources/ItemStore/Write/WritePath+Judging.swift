@@ -170,7 +170,23 @@ extension WritePath {
             }
         }
         // Checked before any row is reserved, and asked again after, for settling may change the last step.
-        _ = try step(requestedStep, in: collection)
+        let requested = try step(requestedStep, in: collection)
+        if let sketch = collection.sketch {
+            encodeSketchObservation(hit(at: requested, in: collection), ids, sketch, in: collection)
+        } else {
+            try encodeObservation(requestedStep, ids, in: collection)
+        }
+        if let sequence {
+            collection.writer.judgedSequences.note(sequence)
+            encoder.sequence(collection: collection.number, sequence)
+        }
+    }
+
+    private func encodeObservation(
+        _ requestedStep: Int64?,
+        _ ids: PackedStrings,
+        in collection: Collection
+    ) throws(StoreError) {
         let rows = try rows(of: ids, in: collection)
         let hit = hit(at: try step(requestedStep, in: collection), in: collection)
         // A row that is about to be freed was settled, so its generation is that of the id.
@@ -181,10 +197,6 @@ extension WritePath {
         let position = collection.writer.judgedRecentPosition
         encoder.observe(collection: collection.number, hit, position: position, entries)
         collection.writer.judgedRecentPosition += UInt64(entries.count)
-        if let sequence {
-            collection.writer.judgedSequences.note(sequence)
-            encoder.sequence(collection: collection.number, sequence)
-        }
     }
 
     private func judgeFrequencies(
@@ -195,6 +207,11 @@ extension WritePath {
         _ counts: [Double]
     ) throws(StoreError) {
         _ = try step(requestedStep, in: collection)
+        if let sketch = collection.sketch {
+            try settleForSketchFrequencies(sketch)
+            let hit = hit(at: try step(requestedStep, in: collection), in: collection)
+            return encodeSketchFrequencies(hit, ids, gaps, counts, sketch, in: collection)
+        }
         let rows = try rows(of: ids, in: collection)
         let hit = hit(at: try step(requestedStep, in: collection), in: collection)
         encoder.frequencies(collection: collection.number, hit, rows: rows, gaps: gaps, counts: counts)

@@ -290,8 +290,11 @@ final class WritePath: @unchecked Sendable {
         guard configuration.dimension <= limits.dimensionMax else {
             throw StoreError(.limit, "got dimension \(configuration.dimension), at most \(limits.dimensionMax)")
         }
+        try checkMemory(for: configuration)
         let number = nextCollectionNumber
         guard number < .max else { throw StoreError(.limit, "all \(number) numbers for collections are used up") }
+        // Before the commit: there may be no memory for it.
+        let collection = try Collection(number: number, configuration: configuration)
         do {
             try environment.write { transaction in
                 let record = CatalogueRecord(name: name, configuration: configuration)
@@ -302,7 +305,20 @@ final class WritePath: @unchecked Sendable {
             throw noteFailure(StoreError(error))
         }
         nextCollectionNumber += 1
-        catalogue.add(Collection(number: number, configuration: configuration), named: name)
+        catalogue.add(collection, named: name)
+    }
+
+    /// A sketch takes all its memory at once; everything else grows.
+    private func checkMemory(for configuration: CollectionConfiguration) throws(StoreError) {
+        guard let sketch = configuration.sketch else { return }
+        let needed = SketchBuckets.byteCount(sketch)
+        let used = catalogue.all.reduce(0) { $0 + $1.memoryByteCount }
+        guard needed <= limits.memoryBytesMax - used else {
+            throw StoreError(
+                .full,
+                "got a sketch of \(needed) bytes of memory, \(used) of \(limits.memoryBytesMax) are used"
+            )
+        }
     }
 
     /// Drops a collection in a commit of its own; its records are erased in slices later.
