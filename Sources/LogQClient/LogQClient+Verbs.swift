@@ -24,7 +24,7 @@ extension LogQClient {
     }
 
     /// Makes a collection. Throws `exists` if there is one of that name. See
-    /// ``LogQRequest/create(_:dimension:metric:alpha:halfLife:recentCount:idCountMax:)``.
+    /// ``LogQRequest/create(_:dimension:metric:alpha:halfLife:recentCount:idCountMax:sketch:)``.
     public func create(
         _ collection: String,
         dimension: Int,
@@ -32,7 +32,8 @@ extension LogQClient {
         alpha: Double? = nil,
         halfLife: Double? = nil,
         recentCount: Int? = nil,
-        idCountMax: Int? = nil
+        idCountMax: Int? = nil,
+        sketch: Sketch? = nil
     ) async throws(LogQError) {
         try await send(
             .create(
@@ -42,7 +43,8 @@ extension LogQClient {
                 alpha: alpha,
                 halfLife: halfLife,
                 recentCount: recentCount,
-                idCountMax: idCountMax
+                idCountMax: idCountMax,
+                sketch: sketch
             )
         )
     }

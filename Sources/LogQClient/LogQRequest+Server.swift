@@ -16,6 +16,7 @@ extension LogQRequest where Reply == Void {
     ///   - halfLife: the steps after which a hit counts half, above 0; nil: hits count 1 for ever.
     ///   - recentCount: how many of the last observations can be drawn from, 0 to 1,048,576. 16,384 if nil.
     ///   - idCountMax: past so many ids, those seen longest ago give way if only their statistics are known; nil: no cap.
+    ///   - sketch: estimate in so much memory instead of for each id; then there is neither `recentCount` nor `idCountMax`.
     public static func create(
         _ collection: String,
         dimension: Int,
@@ -23,7 +24,8 @@ extension LogQRequest where Reply == Void {
         alpha: Double? = nil,
         halfLife: Double? = nil,
         recentCount: Int? = nil,
-        idCountMax: Int? = nil
+        idCountMax: Int? = nil,
+        sketch: Sketch? = nil
     ) -> LogQRequest {
         LogQRequest(
             RequestLine("CREATE", collection, isWrite: true) { writer in
@@ -33,6 +35,10 @@ extension LogQRequest where Reply == Void {
                 if let halfLife { writer.option("half_life", halfLife) }
                 if let recentCount { writer.option("recent", Int64(recentCount)) }
                 if let idCountMax { writer.option("max_ids", Int64(idCountMax)) }
+                guard let sketch else { return }
+                writer.option("estimator", "sketch")
+                writer.option("buckets", Int64(sketch.bucketCount))
+                writer.option("hashes", Int64(sketch.hashCount))
             }
         )
     }
@@ -109,9 +115,17 @@ extension LogQRequest where Reply == [CollectionDescription] {
                     idCount: Int(try RowReader.integer(try row.value(of: "ids"))),
                     halfLife: try row.optionalNumber(of: "half_life"),
                     recentCount: Int(try RowReader.integer(try row.value(of: "recent"))),
-                    idCountMax: try row.optionalInteger(of: "max_ids").map { Int($0) }
+                    idCountMax: try row.optionalInteger(of: "max_ids").map { Int($0) },
+                    sketch: try sketch(&row)
                 )
             }
         }
+    }
+
+    private static func sketch(_ row: inout RowReader) throws(ReplyFormatError) -> Sketch? {
+        guard let bucketCount = try row.optionalInteger(of: "buckets"),
+            let hashCount = try row.optionalInteger(of: "hashes")
+        else { return nil }
+        return Sketch(bucketCount: Int(bucketCount), hashCount: Int(hashCount))
     }
 }

@@ -50,6 +50,22 @@ public struct CollectionDescription: Sendable, Hashable {
     public let recentCount: Int
     /// Past so many ids, those seen longest ago give way; nil: no cap.
     public let idCountMax: Int?
+    /// The buckets that statistics are kept in; nil: each id has its own.
+    public let sketch: Sketch?
+}
+
+/// Estimation in fixed memory (`estimator=sketch`): ids are hashed into buckets of 32 bytes, `bucketCount` for each of
+/// `hashCount` hashes. What is estimated is never below the truth, and the truth for an id that has one bucket to itself.
+public struct Sketch: Sendable, Hashable {
+    /// For each hash. Five times as many as there are usual ids, or more.
+    public let bucketCount: Int
+    /// 1 to 8.
+    public let hashCount: Int
+
+    public init(bucketCount: Int, hashCount: Int = 4) {
+        self.bucketCount = bucketCount
+        self.hashCount = hashCount
+    }
 }
 
 /// The embeddings of some ids: one matrix, so that thousands cost one allocation.

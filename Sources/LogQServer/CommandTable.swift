@@ -1,5 +1,6 @@
 import ItemStore
 import PackedStrings
+import SamplingFrequency
 import VectorIndex
 import WireProtocol
 
@@ -15,6 +16,8 @@ enum CommandTable {
     static let vectorFormats: [(name: String, format: VectorText.Format)] = [("text", .text), ("f32", .base64)]
     static let topKColumns = ["rank", "vector", "logq", "features"]
     static let strategies = ["top", "random"]
+    static let estimators = ["exact", "sketch"]
+    static let sketchHashCountDefault = 4
 
     // MARK: Connection
 
@@ -93,6 +96,31 @@ enum CommandTable {
                         "n",
                         help:
                             "past so many ids, those seen longest ago give way, if nothing but a count is known of them"
+                    ),
+                    OptionSyntax(
+                        .estimator,
+                        .choice(estimators),
+                        estimators.joined(separator: "|"),
+                        help: "statistics for each id (exact, the default), or in fixed memory, for ids without number"
+                    ),
+                    OptionSyntax(
+                        .buckets,
+                        .integer(1...UInt64(SketchLayout.totalBucketCountMax), isLimited: true),
+                        "n",
+                        help: "of estimator=sketch: buckets of each hash, 32 bytes each; as many as usual ids, or more"
+                    ),
+                    OptionSyntax(
+                        .hashes,
+                        .integer(1...UInt64(SketchLayout.hashCountMax)),
+                        "n",
+                        help: "of estimator=sketch: hashes, 1 to \(SketchLayout.hashCountMax), "
+                            + "default \(sketchHashCountDefault)"
+                    ),
+                    OptionSyntax(
+                        .seed,
+                        .integer(0...UInt64.max),
+                        "n",
+                        help: "of estimator=sketch: the same seed puts ids into the same buckets; default a secret one"
                     ),
                 ]
             ),

@@ -1,6 +1,7 @@
 import ItemStore
 import NIOCore
 import PackedStrings
+import SamplingFrequency
 import Synchronization
 import VectorIndex
 import WireProtocol
@@ -15,7 +16,7 @@ import Darwin
 
 /// What the daemon says of itself: HELLO, HELP, INFO, COLLECTIONS; and CREATE and SWAP.
 extension Commands {
-    static func create(_ request: Request) -> Write {
+    static func create(_ request: Request) throws(WireError) -> Write {
         .create(
             name: request.collection,
             CollectionConfiguration(
@@ -24,7 +25,8 @@ extension Commands {
                 alpha: request.number(.alpha) ?? 0.01,
                 halfLife: request.number(.halfLife),
                 recentCount: request.integer(.recent).map { Int($0) } ?? CollectionConfiguration.recentCountDefault,
-                idCountMax: request.integer(.maxIDs).map { Int($0) }
+                idCountMax: request.integer(.maxIDs).map { Int($0) },
+                sketch: try sketch(request)
             )
         )
     }
@@ -34,6 +36,32 @@ extension Commands {
             throw WireError(.badRequest, "got '\(request.collection)' twice, expected two collections")
         }
         return .swap(request.collection, request.secondCollection)
+    }
+
+    /// The layout of the sketch that was asked for, if any.
+    private static func sketch(_ request: Request) throws(WireError) -> SketchLayout? {
+        guard request.choice(.estimator).map({ CommandTable.estimators[$0] }) == "sketch" else {
+            if let name = [OptionName.buckets, .hashes, .seed].first(where: { request.integer($0) != nil }) {
+                throw WireError(.badRequest, "got \(name.rawValue)= without estimator=sketch")
+            }
+            return nil
+        }
+        guard let bucketCount = request.integer(.buckets).map({ Int($0) }) else {
+            throw WireError(.badRequest, "got estimator=sketch without buckets=, which is its memory")
+        }
+        if let name = [OptionName.recent, .maxIDs].first(where: { request.integer($0) != nil }) {
+            throw WireError(.badRequest, "got \(name.rawValue)= with estimator=sketch, which has no list of ids")
+        }
+        let hashCount = request.integer(.hashes).map { Int($0) } ?? CommandTable.sketchHashCountDefault
+        guard SketchLayout.isPossible(bucketCount: bucketCount, hashCount: hashCount) else {
+            let most = SketchLayout.totalBucketCountMax / hashCount
+            throw WireError(
+                .limit,
+                "got buckets=\(bucketCount), expected at most \(most) for each of \(hashCount) hashes"
+            )
+        }
+        let seed = request.integer(.seed) ?? .random(in: 0...UInt64.max)
+        return SketchLayout(bucketCount: bucketCount, hashCount: hashCount, seed: seed)
     }
 
     static func hello(
@@ -73,6 +101,7 @@ extension Commands {
     static func collections(_ request: Request, _ services: Services) throws(WireError) -> Reply {
         let named = services.store.collections()
         let all = named.map(\.collection)
+        let sketches = all.map(\.configuration.sketch)
         return .rows(
             RowBlock(
                 count: all.count,
@@ -86,6 +115,8 @@ extension Commands {
                     Column(.texts(all.map { orDash($0.configuration.halfLife, NumberText.text) }), label: "half_life"),
                     Column(.integers(all.map { Int64($0.configuration.recentCount) }), label: "recent"),
                     Column(.texts(all.map { orDash($0.configuration.idCountMax) { "\($0)" } }), label: "max_ids"),
+                    Column(.texts(sketches.map { orDash($0?.bucketCount) { "\($0)" } }), label: "buckets"),
+                    Column(.texts(sketches.map { orDash($0?.hashCount) { "\($0)" } }), label: "hashes"),
                 ]
             )
         )
@@ -192,7 +223,9 @@ extension Commands {
             + services.store.collections().map { name, collection in
                 let bytes = collection.memoryByteCount
                 let ids = collection.idCount
-                return ("collection:\(name)", "items=\(collection.itemCount) ids=\(ids) bytes=\(bytes)")
+                var value = "items=\(collection.itemCount) ids=\(ids) bytes=\(bytes)"
+                if collection.configuration.sketch != nil { value += " sketch-bytes=\(collection.sketchByteCount)" }
+                return ("collection:\(name)", value)
             }
     }
 

@@ -95,6 +95,7 @@ package enum OptionName: String, Sendable, CaseIterable {
     case halfLife = "half_life"
     case recent
     case maxIDs = "max_ids"
+    case estimator, buckets, hashes
     case vectors
     case after, limit
     case fields

@@ -87,6 +87,14 @@ struct CreateCommand: ClientCommand {
     @Option(help: "Past so many ids, those seen longest ago give way if only their statistics are known.")
     var maxIds: Int?
 
+    @Option(
+        help: "Estimate in fixed memory: so many buckets of 32 bytes for each hash, five times the usual ids or more."
+    )
+    var sketchBuckets: Int?
+
+    @Option(help: "How many hashes the sketch has, 1 to 8.")
+    var sketchHashes = 4
+
     func report(_ client: LogQClient) async throws -> Report {
         try await client.create(
             collection,
@@ -95,7 +103,8 @@ struct CreateCommand: ClientCommand {
             alpha: alpha,
             halfLife: halfLife,
             recentCount: recent,
-            idCountMax: maxIds
+            idCountMax: maxIds,
+            sketch: sketchBuckets.map { Sketch(bucketCount: $0, hashCount: sketchHashes) }
         )
         return .done
     }

@@ -137,7 +137,8 @@ extension Report {
             ("ids", .right),
             ("half-life", .right),
             ("recent", .right),
-            ("max ids", .right)
+            ("max ids", .right),
+            ("sketch", .right)
         )
         var json: [JSONValue] = []
         for collection in collections {
@@ -150,7 +151,8 @@ extension Report {
                 Show.count(collection.idCount),
                 collection.halfLife.map { Show.number($0) } ?? "-",
                 Show.count(collection.recentCount),
-                collection.idCountMax.map { Show.count($0) } ?? "-"
+                collection.idCountMax.map { Show.count($0) } ?? "-",
+                collection.sketch.map { "\($0.hashCount) x \(Show.count($0.bucketCount))" } ?? "-"
             )
             json.append(
                 .object([
@@ -160,6 +162,8 @@ extension Report {
                     ("half_life", collection.halfLife.map { .number($0) } ?? .null),
                     ("recent", JSONValue(collection.recentCount)),
                     ("max_ids", collection.idCountMax.map { JSONValue($0) } ?? .null),
+                    ("buckets", collection.sketch.map { JSONValue($0.bucketCount) } ?? .null),
+                    ("hashes", collection.sketch.map { JSONValue($0.hashCount) } ?? .null),
                 ])
             )
         }

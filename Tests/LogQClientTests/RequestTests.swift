@@ -221,7 +221,12 @@ import WireProtocol
         #expect(
             try reply(
                 .collections(),
-                "OK 1\nsongs dim=2 metric=cosine alpha=0.01 items=3 ids=4 half_life=2.5 recent=16384 max_ids=-\n"
+                """
+                OK 2
+                songs dim=2 metric=cosine alpha=0.01 items=3 ids=4 half_life=2.5 recent=16384 max_ids=- buckets=- hashes=-
+                urls dim=1 metric=dot alpha=0.1 items=0 ids=0 half_life=- recent=0 max_ids=- buckets=5000 hashes=2
+
+                """
             ) == [
                 CollectionDescription(
                     name: "songs",
@@ -232,8 +237,21 @@ import WireProtocol
                     idCount: 4,
                     halfLife: 2.5,
                     recentCount: 16_384,
-                    idCountMax: nil
-                )
+                    idCountMax: nil,
+                    sketch: nil
+                ),
+                CollectionDescription(
+                    name: "urls",
+                    dimension: 1,
+                    metric: .dot,
+                    alpha: 0.1,
+                    itemCount: 0,
+                    idCount: 0,
+                    halfLife: nil,
+                    recentCount: 0,
+                    idCountMax: nil,
+                    sketch: Sketch(bucketCount: 5_000, hashCount: 2)
+                ),
             ]
         )
     }

@@ -68,7 +68,7 @@ extension ServerSuite {
             ERR DIM got 3 numbers, expected 2
             ERR NOCOLLECTION there is no collection 'nowhere'
             OK 1
-            c dim=2 metric=dot alpha=0.01 items=2 ids=2 half_life=- recent=16384 max_ids=-
+            c dim=2 metric=dot alpha=0.01 items=2 ids=2 half_life=- recent=16384 max_ids=- buckets=- hashes=-
             OK 0
             ERR NOCOLLECTION there is no collection 'c'
 

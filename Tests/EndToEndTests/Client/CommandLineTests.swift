@@ -93,7 +93,7 @@ import Testing
                     == .output(#"[{"id":"b c","q":1,"expected":1}]"#)
             )
             #expect(try logq("del", "items", "a", "no") == .output("id  deleted\na   yes\nno  -"))
-            let collections = "collection  dimension  metric  alpha  items  ids  half-life  recent  max ids\n"
+            let collections = "collection  dimension  metric  alpha  items  ids  half-life  recent  max ids  sketch\n"
             #expect(try logq("collections").output.hasPrefix(collections))
             #expect(try logq("ping").output.hasPrefix("OK "))
             #expect(try logq("hello").output.contains("protocol         1\n"))

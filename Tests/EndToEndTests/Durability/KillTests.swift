@@ -115,9 +115,11 @@ import Testing
 /// One connection's random writes on ids of its own, in collections that all writers share and in some of its own that
 /// come and go. Up to `depth` requests are under way at once.
 private final class RandomWriter {
-    static let sharedCollections = ["shared", "wide", "drift"]
-    /// A half-life as short as can be: the steps reach several of its epochs.
+    static let sharedCollections = ["shared", "wide", "drift", "sketch"]
+    /// A half-life as short as can be: the steps reach several of its epochs. A sketch in which no two of all writers' ids
+    /// share a bucket, for those have no order among each other.
     static let preparation = [
+        "CREATE sketch dim=8 estimator=sketch buckets=1000000 hashes=2 seed=1",
         "CREATE shared dim=8 alpha=0.05", "CREATE wide dim=1100 metric=l2", "CREATE drift dim=8 half_life=1",
     ]
     private static let depth = 12
@@ -184,6 +186,9 @@ private final class RandomWriter {
         let some = (0..<Int.random(in: 1...6, using: &random)).map { _ in ids.randomElement(using: &random)! }
         switch Int.random(in: 0..<20, using: &random) {
         case 0 where isOwn: return "DROP \(collection)"
+        // In a sketch of the writer's own all its ids collide.
+        case 0...3 where isOwn && collection.hasSuffix("-0"):
+            return "CREATE \(collection) dim=8 half_life=5 estimator=sketch buckets=40 hashes=3 seed=\(number)"
         case 0...3 where isOwn: return "CREATE \(collection) dim=8"
         case 0..<8:
             return "PUT \(collection) \(id) \(randomVector(collection))"
