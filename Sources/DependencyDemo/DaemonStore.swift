@@ -11,6 +11,8 @@ struct DaemonStore: EmbeddingStore {
     private let trainer: LogQClient
     private let stream: LogQClient
     private let service: LogQClient
+    /// A slow machine makes the demo slow; it does not end it.
+    private let patience = Duration.seconds(60)
 
     init(collection: String, dependencies: [String], trainer: LogQClient, stream: LogQClient, service: LogQClient) {
         self.collection = collection
@@ -25,9 +27,33 @@ struct DaemonStore: EmbeddingStore {
         try await trainer.send(.create(collection, dimension: dimension, metric: .dot, alpha: alpha))
     }
 
-    func observe(_ batch: [Int32], step: Int64) async throws -> [Double] {
+    func observe(_ batch: [Int32], step: Int64, drawing: UniformDraw) async throws -> Observation {
         let batch = batch.map { ids[Int($0)] }
-        return try await trainer.send(.observe(collection, step: step, ids: batch, returning: .p)).map(\.value)
+        let observe = LogQRequest.observe(collection, step: step, ids: batch, returning: .q)
+        guard drawing.count > 0 else { return Observation(batch: try await trainer.send(observe).map(\.value)) }
+        let (observed, drawn) = try await trainer.pipeline(
+            observe,
+            .sample(collection, drawing.count, seed: drawing.seed, with: .logQ, timeout: patience)
+        )
+        let items = try drawn.map {
+            DrawnItem(dependency: try number(of: $0.id), probability: $0.q, logQ: $0.logQ ?? 0)
+        }
+        return Observation(batch: observed.map(\.value), drawn: items)
+    }
+
+    func hardNegatives(for questions: [HardQuestion], ranks: ClosedRange<Int>, count: Int) async throws -> [[Int32]] {
+        let requests = questions.map { question in
+            LogQRequest.topK(
+                collection,
+                ranks.count,
+                nearest: .vector(question.query),
+                ranks: ranks,
+                except: question.except.map { ids[Int($0)] },
+                sample: .random(count, seed: question.seed),
+                timeout: patience
+            )
+        }
+        return try await trainer.pipeline(requests).map { try $0.get().map { try number(of: $0.id) } }
     }
 
     func put(_ embeddings: [Embedding]) async throws {
@@ -36,22 +62,16 @@ struct DaemonStore: EmbeddingStore {
     }
 
     func nearest(to query: [Float], k: Int, except: [Int32]) async throws -> [Int32] {
-        // A slow machine makes the demo slow; it does not end it.
         let neighbors = try await service.send(
             .topK(
                 collection,
                 k,
                 nearest: .vector(query),
                 except: except.map { ids[Int($0)] },
-                timeout: .seconds(60)
+                timeout: patience
             )
         )
-        return try neighbors.map { neighbor in
-            guard let number = numbers[neighbor.id] else {
-                throw DemoError("\(collection) answered '\(neighbor.id)', which was never put there")
-            }
-            return number
-        }
+        return try neighbors.map { try number(of: $0.id) }
     }
 
     func counts(of dependencies: [Int32]) async throws -> [Double] {
@@ -61,5 +81,12 @@ struct DaemonStore: EmbeddingStore {
             counts += try await service.send(.frequencies(collection, ids: part)).map(\.count)
         }
         return counts
+    }
+
+    private func number(of id: ItemID) throws(DemoError) -> Int32 {
+        guard let number = numbers[id] else {
+            throw DemoError("\(collection) answered '\(id)', which was never put there")
+        }
+        return number
     }
 }

@@ -1,7 +1,7 @@
 /// `logq demo`: a real trainer against a real daemon, on real input.
 ///
-/// Starts `logqd` on a temporary directory, trains the same two-tower model twice (without and with log q), asks the
-/// daemon what Debian packages need, and prints how often that is true. Every figure comes from the daemon's answers.
+/// Starts `logqd` on a temporary directory, trains the same two-tower model without log q and then with it, once for
+/// each choice of negatives, asks the daemon what Debian packages need, and prints how often that is true. Every figure comes from the daemon's answers.
 internal import Foundation
 internal import LogQClient
 
@@ -15,6 +15,8 @@ package enum DependencyDemo {
         package var stepCountMax: Int?
         /// The packages that are asked about.
         package var questionCount = 8_000
+        /// What the model is trained with, one run each. A run without log q, on in-batch negatives, goes before them.
+        package var negatives: [Negatives] = [.inBatch]
         /// The daemon to start; nil for the `logqd` beside the running program.
         package var daemon: String?
 
@@ -52,7 +54,7 @@ package enum DependencyDemo {
     }
 }
 
-/// Both runs on the same pairs, the same batches and the same initial embeddings.
+/// All runs on the same pairs, the same batches and the same initial embeddings.
 private struct Experiment: Sendable {
     static let alpha = 0.01
 
@@ -87,19 +89,26 @@ private struct Experiment: Sendable {
                 service: service
             )
         }
-        let without = try await run("without log q", store("plain"), usesLogQ: false)
-        let with = try await run("with log q", store("logq"), usesLogQ: true)
-        let counts = try await store("logq").counts(of: Array(0..<Int32(data.dependencyNames.count)))
+        let plain = NegativeSampling(negatives: .inBatch, usesLogQ: false)
+        var runs = [try await run("without log q", store("plain"), plain)]
+        for negatives in options.negatives {
+            let sampling = NegativeSampling(negatives: negatives, usesLogQ: true)
+            runs.append(try await run("\(negatives.rawValue), log q", store("logq-\(negatives.rawValue)"), sampling))
+        }
+        // Each run observed the same batches.
+        let counts = try await store("plain").counts(of: Array(0..<Int32(data.dependencyNames.count)))
         for client in [trainer, stream, service] { await client.close() }
-        return Report(without: without, with: with, counts: counts)
+        return Report(runs: runs, counts: counts)
     }
 
-    private func run(_ title: String, _ store: DaemonStore, usesLogQ: Bool) async throws -> Report.Run {
-        let model = TwoTowerModel(data, vocabulary, settings: .init(), seed: options.seed)
+    private func run(_ title: String, _ store: DaemonStore, _ sampling: NegativeSampling) async throws -> Report.Run {
+        var settings = TwoTowerModel.Settings()
+        settings.extraColumnsMax = sampling.extraColumnsMax
+        let model = TwoTowerModel(data, vocabulary, settings: settings, seed: options.seed)
         let trainer = Trainer(
             model: model,
             store: store,
-            usesLogQ: usesLogQ,
+            sampling: sampling,
             stepCountMax: options.stepCountMax ?? .max
         )
         try await store.create(dimension: model.settings.dimension, alpha: Self.alpha)
@@ -124,7 +133,7 @@ private struct Experiment: Sendable {
         bar.finish("\(questions.count.grouped) queries, recall@10 \(evaluation.recalls[0].rounded(to: 3))")
 
         let examples = try await Examples.ask(data, vocabulary, heldOut: heldOut, model, store)
-        return Report.Run(training: summary, evaluation: evaluation, examples: examples)
+        return Report.Run(title: title, training: summary, evaluation: evaluation, examples: examples)
     }
 }
 

@@ -1,36 +1,49 @@
 /// What the demo prints in the end.
 struct Report: Sendable {
     struct Run: Sendable {
+        let title: String
         let training: Trainer<DaemonStore>.Summary
         let evaluation: Evaluation
         let examples: Examples
     }
 
-    let without: Run
-    let with: Run
+    /// The first is the one without log q.
+    let runs: [Run]
     /// How often each dependency was observed, as `FREQ` tells.
     let counts: [Double]
 
     var text: String {
-        (table + [""] + curve + [""] + judgement).joined(separator: "\n")
+        (recalls + [""] + speeds + [""] + curve + [""] + judgement).joined(separator: "\n")
     }
 
-    private var table: [String] {
-        var lines = [row("", "without", "with log q")]
-        for (index, depth) in Evaluation.depths.enumerated() {
-            lines.append(row("recall@\(depth)") { $0.evaluation.recalls[index].rounded(to: 3) })
+    private static let recallWidths = [11, 11, 12, 24]
+    private static let speedWidths = [11, 11, 24, 12, 16]
+
+    private var recalls: [String] {
+        let titles = Evaluation.depths.map { "recall@\($0)" } + ["popular among first 10"]
+        var lines = [row("", titles, Self.recallWidths)]
+        for run in runs {
+            let evaluation = run.evaluation
+            let recalls = evaluation.recalls.map { $0.rounded(to: 3) }
+            lines.append(row(run.title, recalls + [percent(evaluation.popularShare)], Self.recallWidths))
         }
-        let truth = percent(with.evaluation.popularShareOfTruth)
-        lines += [
-            row("most popular 1 % among the first 10 answers") { percent($0.evaluation.popularShare) },
-            "  (among the true answers: \(truth))",
-            row("training steps/s") { rate($0.training.steps, $0.training.duration) },
-            row("embeddings put/s meanwhile") { rate($0.training.puts, $0.training.duration) },
-            row("OBSERVE + LOGQ round trip, p50 / p99") { latencies($0.training.roundTrips) },
-            row("queries/s, TOPK of 100") { rate($0.evaluation.queryCount, $0.evaluation.duration) },
-            row("query, p50 / p99, \(Evaluation.questionsUnderWay) under way") { latencies($0.evaluation.latencies) },
-        ]
-        return lines
+        let truth = percent(runs[0].evaluation.popularShareOfTruth)
+        return lines + ["  (popular: the 1 % in most pairs; among the true answers \(truth))"]
+    }
+
+    private var speeds: [String] {
+        var lines = [row("", ["steps/s", "put/s", "step's questions, ms", "queries/s", "query, ms"], Self.speedWidths)]
+        for run in runs {
+            let (training, evaluation) = (run.training, run.evaluation)
+            let figures = [
+                rate(training.steps, training.duration), rate(training.puts, training.duration),
+                latencies(training.roundTrips), rate(evaluation.queryCount, evaluation.duration),
+                latencies(evaluation.latencies),
+            ]
+            lines.append(row(run.title, figures, Self.speedWidths))
+        }
+        let explanation = "times are p50 / p99; a query is a TOPK of 100, \(Evaluation.questionsUnderWay) under way"
+        return lines + ["  (\(explanation))"]
     }
 
     private var curve: [String] {
@@ -40,8 +53,9 @@ struct Report: Sendable {
 
     private var judgement: [String] {
         var lines = ["What packages need, says the model (✓ true, ★ true and never shown to it):"]
-        for (without, with) in zip(without.examples.answers, with.examples.answers) {
-            lines += ["\(with.package) needs", "  without     \(list(without))", "  with log q  \(list(with))"]
+        for (number, answer) in runs[0].examples.answers.enumerated() {
+            lines.append("\(answer.package) needs")
+            lines += runs.map { "  " + padded($0.title, 16) + list($0.examples.answers[number]) }
         }
         return lines
     }
@@ -57,13 +71,13 @@ struct Report: Sendable {
         return words.joined(separator: ", ")
     }
 
-    private func row(_ name: String, _ value: (Run) -> String) -> String {
-        row(name, value(without), value(with))
+    private func row(_ name: String, _ figures: [String], _ widths: [Int]) -> String {
+        let columns = zip(figures, widths).map { String(repeating: " ", count: max(1, $1 - $0.count)) + $0 }
+        return padded(name, 16) + columns.joined()
     }
 
-    private func row(_ name: String, _ left: String, _ right: String) -> String {
-        func pad(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) }
-        return name + pad(name, 44) + pad(left, 20) + left + pad(right, 20) + right
+    private func padded(_ text: String, _ width: Int) -> String {
+        text + String(repeating: " ", count: max(0, width - text.count))
     }
 
     private func percent(_ share: Double) -> String { "\((share * 100).rounded(to: 1)) %" }
@@ -74,6 +88,6 @@ struct Report: Sendable {
 
     private func latencies(_ latencies: Latencies) -> String {
         let milliseconds = [0.5, 0.99].map { (latencies.percentile($0).inSeconds * 1_000).rounded(to: 2) }
-        return milliseconds.joined(separator: " / ") + " ms"
+        return milliseconds.joined(separator: " / ")
     }
 }

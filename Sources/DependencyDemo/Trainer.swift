@@ -1,12 +1,12 @@
 /// Trains the model against a store: the part of the demo that any trainer could have in its place.
 ///
-/// A step draws a batch, tells the store and learns log p of what is in it (one round trip), computes, and sends the
-/// embeddings that changed. Those travel while the next step is under way; the last are waited for.
+/// A step draws a batch, tells the store and learns the frequencies of what is in it and further negatives (one round
+/// trip), computes, and sends the embeddings that changed. Those travel while the next step is under way; the last are
+/// waited for.
 struct Trainer<Store: EmbeddingStore> {
     let model: TwoTowerModel
     let store: Store
-    /// Whether log p is subtracted from the logits. It is asked for either way, so that both runs do the same work.
-    let usesLogQ: Bool
+    let sampling: NegativeSampling
     /// Training ends early after so many steps.
     var stepCountMax = Int.max
 
@@ -16,7 +16,7 @@ struct Trainer<Store: EmbeddingStore> {
         /// Mean loss of a pair, one number an epoch.
         var losses: [Double] = []
         var duration: Duration = .zero
-        /// What a step's question took.
+        /// What a step's questions took.
         var roundTrips = Latencies()
     }
 
@@ -39,6 +39,9 @@ struct Trainer<Store: EmbeddingStore> {
 
     func train(on pairs: [Pair], epochs: Int, seed: UInt64, _ progress: (Progress) -> Void) async throws -> Summary {
         var random = SeededRandom(seed: seed)
+        // The daemon's draws have seeds of their own: the batches are the same whatever else is drawn.
+        var seeds = SeededRandom(seed: ~seed)
+        let positives = Dictionary(grouping: pairs, by: \.package).mapValues { $0.map(\.dependency) }
         var summary = Summary()
         let batchSize = model.settings.batch
         let stepCount = min(stepCountMax, epochs * ((pairs.count + batchSize - 1) / batchSize))
@@ -54,8 +57,24 @@ struct Trainer<Store: EmbeddingStore> {
                 let (store, sending) = (store, changed)
                 async let sent: Void = store.put(sending)
                 summary.steps += 1
-                let corrections = try await corrections(batch, step: summary.steps, &summary.roundTrips)
-                let batchLoss = model.computeGradients(batch, corrections: corrections)
+                let start = ContinuousClock.now
+                let drawing = UniformDraw(
+                    count: sampling.negatives == .mixed ? sampling.uniformCount : 0,
+                    seed: seeds.next()
+                )
+                let (drawn, step) = (batch.map(\.dependency), Int64(summary.steps))
+                async let observing = store.observe(drawn, step: step, drawing: drawing)
+                var extra: [ExtraColumn] = []
+                if sampling.negatives == .hard {
+                    // Ranks are of the embeddings as they are now, or a seed would not give the same run again.
+                    try await sent
+                    extra = try await hardColumns(batch, positives, &seeds)
+                }
+                let observation = try await observing
+                summary.roundTrips.append(ContinuousClock.now - start)
+                extra += sampling.columns(observation)
+                let corrections = sampling.corrections(observation)
+                let batchLoss = model.computeGradients(batch, corrections: corrections, extra: extra)
                 let moved = model.applyGradients()
                 try await sent
                 summary.puts += sending.count
@@ -72,18 +91,18 @@ struct Trainer<Store: EmbeddingStore> {
         return summary
     }
 
-    /// What is subtracted from the column of each pair of the batch.
-    private func corrections(
+    /// The first rows of a batch, which is in random order, get some hard negatives each.
+    private func hardColumns(
         _ batch: ArraySlice<Pair>,
-        step: Int,
-        _ roundTrips: inout Latencies
-    ) async throws -> [Float] {
-        let drawn = batch.map(\.dependency)
-        let start = ContinuousClock.now
-        let logP = try await store.observe(drawn, step: Int64(step))
-        roundTrips.append(ContinuousClock.now - start)
-        guard usesLogQ else { return [Float](repeating: 0, count: drawn.count) }
-        return logP.map { Float($0) }
+        _ positives: [Int32: [Int32]],
+        _ seeds: inout SeededRandom
+    ) async throws -> [ExtraColumn] {
+        let questions = batch.prefix(sampling.hardRowCount).map { pair in
+            HardQuestion(query: model.query(pair.package), except: positives[pair.package]!, seed: seeds.next())
+        }
+        let (ranks, count) = (sampling.hardRanks, sampling.hardCount)
+        let hard = try await store.hardNegatives(for: questions, ranks: ranks, count: count)
+        return sampling.columns(hard, batch: batch.count)
     }
 
     private func embeddings(_ dependencies: [Int32]) -> [Embedding] {

@@ -7,9 +7,9 @@
 ///     loss = Σ_b −log softmax(logit[b])[b]
 ///
 /// The other pairs of the batch are the negatives: that makes popular dependencies negatives all the time, and the
-/// model pushes them down. Subtracting log p of the column, p its probability of being in a batch, takes that out. The
-/// positive's own column is corrected as well. A column that holds the row's own dependency again is no negative: it
-/// is masked.
+/// model pushes them down. Subtracting log q of the column, q the probability of being drawn for it, takes that out. (Not
+/// log p, of being in the batch at all: a popular dependency stands in many columns, and each counts.) The positive's own column is corrected as well. A column that holds the row's own dependency again is no negative: it
+/// is masked. Extra columns, which are no pair's own, stand right of the batch's.
 ///
 /// Learning is by Adagrad with one accumulator a row: a += mean(g²), row −= rate · g / √a.
 internal import CVectorKernels
@@ -24,6 +24,8 @@ final class TwoTowerModel {
         var initialDeviation: Float = 0.1
         var initialAccumulator: Float = 0.1
         var batch = 1_024
+        /// Columns that a step may have besides the batch's own.
+        var extraColumnsMax = 0
     }
 
     let settings: Settings
@@ -49,10 +51,11 @@ final class TwoTowerModel {
         tokens = EmbeddingTable(rows: tokenCount, settings: settings, random: &random)
         dependencies = EmbeddingTable(rows: dependencyCount, settings: settings, random: &random)
         queries = NormalizedRows(count: settings.batch, dimension: settings.dimension)
-        items = NormalizedRows(count: settings.batch, dimension: settings.dimension)
+        let columnCount = settings.batch + settings.extraColumnsMax
+        items = NormalizedRows(count: columnCount, dimension: settings.dimension)
         queryGradients = Matrix(rows: settings.batch, columns: settings.dimension)
-        itemGradients = (0..<Self.workerCount).map { _ in Matrix(rows: settings.batch, columns: settings.dimension) }
-        logits = (0..<Self.workerCount).map { _ in Matrix(rows: Self.rowsAtOnce, columns: settings.batch) }
+        itemGradients = (0..<Self.workerCount).map { _ in Matrix(rows: columnCount, columns: settings.dimension) }
+        logits = (0..<Self.workerCount).map { _ in Matrix(rows: Self.rowsAtOnce, columns: columnCount) }
     }
 
     /// û of a package.
@@ -74,14 +77,21 @@ final class TwoTowerModel {
 
     /// The loss of a batch, which is summed over its pairs, and the gradients of both towers, not yet applied.
     /// `corrections[b]` is subtracted from column b.
-    func computeGradients(_ batch: some Collection<Pair>, corrections: [Float]) -> Double {
+    func computeGradients(
+        _ batch: some Collection<Pair>,
+        corrections: [Float],
+        extra: [ExtraColumn] = []
+    ) -> Double {
         precondition(batch.count <= settings.batch && corrections.count == batch.count)
+        precondition(extra.count <= settings.extraColumnsMax)
         let pairs = Array(batch)
+        let columns = Columns(pairs, corrections, extra)
         for (row, pair) in pairs.enumerated() {
             setQuery(packageTokens[Int(pair.package)], row: row, in: queries)
-            items.set(row, to: dependencies.values[Int(pair.dependency)])
         }
-        let columns = Columns(dependencies: pairs.map(\.dependency), corrections: corrections)
+        for (column, dependency) in columns.dependencies.enumerated() {
+            items.set(column, to: dependencies.values[Int(dependency)])
+        }
         let half = (pairs.count + Self.workerCount - 1) / Self.workerCount
         // The workers write losses, rows and matrices of their own.
         let losses = UnsafeMutableBufferPointer<Double>.allocate(capacity: Self.workerCount)
@@ -91,7 +101,7 @@ final class TwoTowerModel {
             let rows = min(worker * half, pairs.count)..<min((worker + 1) * half, pairs.count)
             target[worker] = this.work(worker, rows, columns)
         }
-        collectGradients(pairs)
+        collectGradients(pairs, columns)
         return losses.reduce(0, +)
     }
 
@@ -139,16 +149,22 @@ final class TwoTowerModel {
         let scale = 1 / settings.temperature
         let own = columns.dependencies[positive]
         let positiveLogit = row[positive] * scale - columns.corrections[positive]
-        let highest = columns.dependencies.withUnsafeBufferPointer { dependencies in
+        var highest = columns.dependencies.withUnsafeBufferPointer { dependencies in
             columns.corrections.withUnsafeBufferPointer { corrections in
                 var highest = positiveLogit
-                for column in 0..<columns.count {
+                for column in 0..<columns.sharedCount {
                     let logit = row[column] * scale - corrections[column]
                     row[column] = dependencies[column] == own ? Columns.masked : logit
                     highest = max(highest, row[column])
                 }
                 return highest
             }
+        }
+        for column in columns.sharedCount..<columns.count {
+            let isMine = columns.owners[column - columns.sharedCount] == positive
+            let takesPart = isMine && columns.dependencies[column] != own
+            row[column] = takesPart ? row[column] * scale - columns.corrections[column] : Columns.masked
+            highest = max(highest, row[column])
         }
         row[positive] = positiveLogit
         let sum = vector_kernels_current().pointee.exponentiate(row, columns.count, highest)
@@ -159,15 +175,16 @@ final class TwoTowerModel {
     }
 
     /// From û and v̂ back to the embeddings.
-    private func collectGradients(_ pairs: [Pair]) {
-        for (row, pair) in pairs.enumerated() {
-            let gradient = itemGradients[0][row]
+    private func collectGradients(_ pairs: [Pair], _ columns: Columns) {
+        for (column, dependency) in columns.dependencies.enumerated() {
+            let gradient = itemGradients[0][column]
             for other in itemGradients[1...] {
-                for index in 0..<settings.dimension { gradient[index] += other[row][index] }
+                for index in 0..<settings.dimension { gradient[index] += other[column][index] }
             }
-            items.throughNorm(row, gradient)
-            dependencies.add(gradient, scale: 1, to: pair.dependency)
-
+            items.throughNorm(column, gradient)
+            dependencies.add(gradient, scale: 1, to: dependency)
+        }
+        for (row, pair) in pairs.enumerated() {
             queries.throughNorm(row, queryGradients[row])
             let numbers = packageTokens[Int(pair.package)]
             for number in numbers {
@@ -177,12 +194,33 @@ final class TwoTowerModel {
     }
 }
 
-/// The columns of a batch's logits.
+/// A negative that is not of the batch.
+struct ExtraColumn: Sendable {
+    let dependency: Int32
+    let correction: Float
+    /// The only row that it counts for; nil: it counts for all.
+    var row: Int?
+}
+
+/// The columns of a step's logits: the batch's own, extra ones for all rows, extra ones for one row each.
 private struct Columns: Sendable {
     /// A logit that takes no part.
     static let masked: Float = -1e30
 
     let dependencies: [Int32]
     let corrections: [Float]
+    /// The columns that count for all rows.
+    let sharedCount: Int
+    /// The row of each other column.
+    let owners: [Int]
     var count: Int { dependencies.count }
+
+    init(_ pairs: [Pair], _ corrections: [Float], _ extra: [ExtraColumn]) {
+        let shared = extra.filter { $0.row == nil }
+        let owned = extra.filter { $0.row != nil }
+        dependencies = pairs.map(\.dependency) + (shared + owned).map(\.dependency)
+        self.corrections = corrections + (shared + owned).map(\.correction)
+        sharedCount = pairs.count + shared.count
+        owners = owned.compactMap(\.row)
+    }
 }

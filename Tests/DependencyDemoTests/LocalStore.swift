@@ -15,12 +15,13 @@ final class LocalStore: EmbeddingStore {
         var counts: [Int32: Double] = [:]
         var lastStep: [Int32: Int64] = [:]
         var steps: [Int64] = []
+        var hard: [(except: [[Int32]], answers: [[Int32]])] = []
     }
 
     let state = Mutex(State())
 
-    /// p from the last gap alone: enough for a test.
-    func observe(_ batch: [Int32], step: Int64) async throws -> [Double] {
+    /// A frequency from the last gap alone: enough for a test.
+    func observe(_ batch: [Int32], step: Int64, drawing: UniformDraw) async throws -> Observation {
         state.withLock { state in
             state.steps.append(step)
             let before = state.lastStep
@@ -28,8 +29,28 @@ final class LocalStore: EmbeddingStore {
                 state.counts[dependency, default: 0] += 1
                 state.lastStep[dependency] = step
             }
-            return batch.map { -log(Double(step - (before[$0] ?? 0))) }
+            let items = state.vectors.keys.sorted()
+            var random = SeededRandom(seed: drawing.seed)
+            let drawn = (0..<drawing.count).map { _ in
+                DrawnItem(
+                    dependency: items.randomElement(using: &random)!,
+                    probability: 1 / Double(items.count),
+                    logQ: -5
+                )
+            }
+            return Observation(batch: batch.map { -log(Double(step - (before[$0] ?? 0))) }, drawn: drawn)
         }
+    }
+
+    func hardNegatives(for questions: [HardQuestion], ranks: ClosedRange<Int>, count: Int) async throws -> [[Int32]] {
+        var answers: [[Int32]] = []
+        for question in questions {
+            let found = try await nearest(to: question.query, k: ranks.upperBound, except: question.except)
+            var random = SeededRandom(seed: question.seed)
+            answers.append(Array(found.dropFirst(ranks.lowerBound - 1).shuffled(using: &random).prefix(count)))
+        }
+        state.withLock { $0.hard.append((questions.map(\.except), answers)) }
+        return answers
     }
 
     func put(_ embeddings: [Embedding]) async throws {

@@ -17,8 +17,9 @@ import Testing
         return try DependencyData(parsing: lines.utf8)
     }
 
-    private func makeModel(_ data: DependencyData) -> TwoTowerModel {
+    private func makeModel(_ data: DependencyData, extraColumnsMax: Int) -> TwoTowerModel {
         var settings = TwoTowerModel.Settings()
+        settings.extraColumnsMax = extraColumnsMax
         settings.dimension = 16
         settings.batch = 64
         return TwoTowerModel(data, Vocabulary(data.packages), settings: settings, seed: 3)
@@ -27,12 +28,16 @@ import Testing
     private func train(
         _ data: DependencyData,
         _ store: LocalStore,
-        usesLogQ: Bool
+        usesLogQ: Bool,
+        _ negatives: Negatives = .inBatch
     ) async throws
         -> (TwoTowerModel, Trainer<LocalStore>.Summary)
     {
-        let model = makeModel(data)
-        let trainer = Trainer(model: model, store: store, usesLogQ: usesLogQ)
+        var sampling = NegativeSampling(negatives: negatives, usesLogQ: usesLogQ)
+        sampling.uniformCount = 32
+        sampling.hardRanks = 5...20
+        let model = makeModel(data, extraColumnsMax: sampling.extraColumnsMax)
+        let trainer = Trainer(model: model, store: store, sampling: sampling)
         var shares: [Double] = []
         try await trainer.load { shares.append($0) }
         #expect(shares.last == 1)
@@ -74,6 +79,47 @@ import Testing
         }
         #expect(first.query(0) == second.query(0))
         #expect(first.query(0) != plain.query(0))
+    }
+
+    @Test(arguments: [Negatives.mixed, .hard])
+    func otherNegativesTeachToo(negatives: Negatives) async throws {
+        let data = try makeData()
+        let (store, other) = (LocalStore(), LocalStore())
+        let (model, summary) = try await train(data, store, usesLogQ: true, negatives)
+        let (same, _) = try await train(data, other, usesLogQ: true, negatives)
+        let (inBatch, _) = try await train(data, LocalStore(), usesLogQ: true)
+        #expect(summary.losses[9] < summary.losses[0] * 0.8, "\(summary.losses)")
+        #expect(model.item(0) == same.item(0))
+        #expect(model.item(0) != inBatch.item(0))
+        let asked = store.state.withLock { $0.hard }
+        #expect(asked.count == (negatives == .hard ? 170 : 0))
+        for (except, answers) in asked {
+            #expect(answers.count <= 5 && answers.allSatisfy { $0.count == 2 })
+            #expect(zip(except, answers).allSatisfy { !$0.isEmpty && Set($0).isDisjoint(with: $1) })
+        }
+    }
+
+    @Test func correctionsAreTheProbabilitiesOfColumns() {
+        let drawn = [DrawnItem(dependency: 7, probability: 0.01, logQ: logarithm(0.04))]
+        let observation = Observation(batch: [0.1, 0.2, 0.3].map(logarithm), drawn: drawn)
+        func near(_ corrections: [Float], _ probabilities: [Double]) -> Bool {
+            zip(corrections, probabilities).allSatisfy { abs(exponential(Double($0)) - $1) < 1e-6 }
+        }
+        let mixed = NegativeSampling(negatives: .mixed, usesLogQ: true)
+        // (3 q + 0.01) / 4
+        #expect(near(mixed.corrections(observation), [0.0775, 0.1525, 0.2275]))
+        #expect(near(mixed.columns(observation).map(\.correction), [0.0325]))
+        #expect(mixed.columns(observation).allSatisfy { $0.dependency == 7 && $0.row == nil })
+
+        let hard = NegativeSampling(negatives: .hard, usesLogQ: true)
+        #expect(near(hard.corrections(Observation(batch: observation.batch)), [0.1, 0.2, 0.3]))
+        let columns = hard.columns([[4, 5], [6, 4]], batch: 2)
+        #expect(columns.map(\.row) == [0, 0, 1, 1])
+        #expect(columns.map(\.dependency) == [4, 5, 6, 4])
+        #expect(near(columns.map(\.correction), [Double](repeating: 2.0 / 800, count: 4)))
+
+        let plain = NegativeSampling(negatives: .inBatch, usesLogQ: false)
+        #expect(plain.corrections(observation) == [0, 0, 0])
     }
 
     @Test func evaluationFindsWhatWasLearned() async throws {

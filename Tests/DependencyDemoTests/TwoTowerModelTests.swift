@@ -19,6 +19,7 @@ import Testing
         settings.temperature = temperature
         settings.initialDeviation = 1
         settings.batch = 32
+        settings.extraColumnsMax = 8
         let model = TwoTowerModel(
             packageTokens: packageTokens,
             tokenCount: 11,
@@ -30,7 +31,8 @@ import Testing
     }
 
     /// The loss written out in float64, straight from the formulas.
-    private func loss(_ model: TwoTowerModel, _ pairs: [Pair], _ corrections: [Float]) -> Double {
+    private func loss(_ model: TwoTowerModel, _ pairs: [Pair], _ corrections: [Float], _ extra: [ExtraColumn]) -> Double
+    {
         let queries = pairs.map { model.query($0.package).map(Double.init) }
         let items = pairs.map { model.item($0.dependency).map(Double.init) }
         var total = 0.0
@@ -43,19 +45,33 @@ import Testing
                 sum += exponential(logit)
                 if column == row { own = logit }
             }
+            for column in extra where column.dependency != pair.dependency && (column.row ?? row) == row {
+                let item = model.item(column.dependency)
+                let dot = zip(queries[row], item).reduce(0) { $0 + $1.0 * Double($1.1) }
+                sum += exponential(dot / Double(model.settings.temperature) - Double(column.correction))
+            }
             total += logarithm(sum) - own
         }
         return total
     }
 
-    @Test(arguments: [1, 2, 3] as [UInt64])
-    func gradientsAgreeWithFiniteDifferences(seed: UInt64) {
+    @Test(arguments: [1, 2, 3] as [UInt64], [false, true])
+    func gradientsAgreeWithFiniteDifferences(seed: UInt64, hasExtra: Bool) {
         print("seed \(seed)")
         let (model, pairs) = makeModel(seed: seed)
         var random = SeededRandom(seed: seed + 100)
         let corrections = pairs.map { _ in Float.random(in: -5...0, using: &random) }
-        let reported = model.computeGradients(pairs, corrections: corrections)
-        #expect(abs(reported - loss(model, pairs, corrections)) < 1e-3)
+        // Some for all rows, some for one row each, in any order.
+        let rows: [Int?] = hasExtra ? [nil, 3, 3, nil, 0, 19, nil, 12] : []
+        let extra = rows.map { row in
+            ExtraColumn(
+                dependency: .random(in: 0..<7, using: &random),
+                correction: .random(in: -5...0, using: &random),
+                row: row
+            )
+        }
+        let reported = model.computeGradients(pairs, corrections: corrections, extra: extra)
+        #expect(abs(reported - loss(model, pairs, corrections, extra)) < 1e-3)
 
         let delta: Float = 1e-2
         for table in [model.tokens, model.dependencies] {
@@ -66,9 +82,9 @@ import Testing
                     let value = table.values[Int(row)] + index
                     let old = value.pointee
                     value.pointee = old + delta
-                    let above = loss(model, pairs, corrections)
+                    let above = loss(model, pairs, corrections, extra)
                     value.pointee = old - delta
-                    let below = loss(model, pairs, corrections)
+                    let below = loss(model, pairs, corrections, extra)
                     value.pointee = old
                     let expected = (above - below) / Double(2 * delta)
                     #expect(abs(Double(gradient[index]) - expected) < 0.01 + 0.02 * abs(expected))
@@ -129,5 +145,13 @@ import Testing
         let loss = model.computeGradients(pairs, corrections: [0, 0])
         #expect(abs(loss) < 1e-6)
         #expect(model.dependencies.gradient(1).allSatisfy { abs($0) < 1e-6 })
+
+        // Nor is an extra column that holds it, or one that is for a row elsewhere.
+        let extra = [
+            ExtraColumn(dependency: 1, correction: -3), ExtraColumn(dependency: 1, correction: -3, row: 0),
+            ExtraColumn(dependency: 2, correction: -3, row: 5),
+        ]
+        #expect(abs(model.computeGradients(pairs, corrections: [0, 0], extra: extra)) < 1e-6)
+        #expect(model.dependencies.gradient(2).allSatisfy { abs($0) < 1e-6 })
     }
 }

@@ -23,17 +23,22 @@ struct DemoTests {
     @Test("runs to its table")
     func runsToItsTable() throws {
         let directory = try TemporaryDirectory()
-        let demo = try start(in: directory, ["--steps", "2", "--questions", "20"])
+        let demo = try start(in: directory, ["--steps", "2", "--questions", "20", "--negatives", "in-batch,mixed", "--negatives", "hard"])
         #expect(try demo.waitForExit(within: 300) == .exited(0), "\(demo.errorOutput)")
         let lines = demo.output.split(separator: "\n").map(String.init)
-        for row in ["recall@10 ", "recall@50 ", "recall@100 ", "training steps/s ", "queries/s"] {
-            let line = try #require(lines.first { $0.hasPrefix(row) }, "\(demo.output)")
-            #expect(line.contains(/[0-9]+ +[0-9.]+$/), "\(line)")
+        let runs = ["without log q", "in-batch, log q", "mixed, log q", "hard, log q"]
+        for run in runs {
+            // Recalls first, then speeds, then an answer for each package.
+            let rows = lines.filter { $0.hasPrefix(run) }
+            try #require(rows.count == 2, "\(demo.output)")
+            #expect(rows[0].contains(/[01]\.[0-9]{3} +[01]\.[0-9]{3} +[01]\.[0-9]{3} +[0-9.]+ %$/), "\(rows[0])")
+            #expect(rows[1].contains(/[0-9,]+ +[0-9.]+ \/ [0-9.]+$/), "\(rows[1])")
+            #expect(lines.contains { $0.hasPrefix("  " + run) })
         }
         let needs = try #require(lines.firstIndex(of: "gimp needs"))
         #expect(lines[needs + 1].split(separator: ",").count == 6)
         #expect(lines.contains { $0.contains("█") })
-        #expect(demo.errorOutput.contains("with log q: train: 2 steps"))
+        #expect(demo.errorOutput.contains("hard, log q: train: 2 steps"))
         #expect(!demo.errorOutput.contains("\u{1B}"), "no bar where there is no terminal")
         #expect(try contents(directory) == [])
     }
