@@ -23,7 +23,8 @@ struct DemoTests {
     @Test("runs to its table")
     func runsToItsTable() throws {
         let directory = try TemporaryDirectory()
-        let demo = try start(in: directory, ["--steps", "2", "--questions", "20", "--negatives", "in-batch,mixed", "--negatives", "hard"])
+        let negatives = ["--negatives", "in-batch,mixed", "--negatives", "hard"]
+        let demo = try start(in: directory, ["--steps", "2", "--questions", "20"] + negatives)
         #expect(try demo.waitForExit(within: 300) == .exited(0), "\(demo.errorOutput)")
         let lines = demo.output.split(separator: "\n").map(String.init)
         let runs = ["without log q", "in-batch, log q", "mixed, log q", "hard, log q"]
