@@ -126,11 +126,12 @@ extension FailingDiskTests {
         limits.checkpointSliceBytes = 10_000
         limits.idleCheckpointMilliseconds = 100
         let fixture = try StoreFixture(limits: limits)
-        let sketch = SketchLayout(bucketCount: 2_000, hashCount: 2, seed: 1)
+        // So many buckets that what one slice has lost is not put right by another id in the same run.
+        let sketch = SketchLayout(bucketCount: 200_000, hashCount: 2, seed: 1)
         try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1, sketch: sketch))])
         let disk = try FullDisk(fixture.directory.path + "/data.mdb")
         for step in 1...20 {
-            let ids = PackedStrings((0..<200).map { Array("id-\($0 * step)".utf8) })
+            let ids = PackedStrings((0..<200).map { Array("id-\($0)-\(step)".utf8) })
             let observation = Write.observe(collection: "c", step: Int64(step), sequence: nil, ids: ids)
             #expect(try fixture.apply([observation]) == [.done])
             // Whatever slice comes next fails.
