@@ -44,10 +44,8 @@ package struct CountDecay: Sendable, Equatable {
     /// The epoch of a step; of none (−1) the first. Exact arithmetic: the same on every machine.
     package func epoch(of step: Int64) -> Int {
         guard let halfLife, step >= 0 else { return 0 }
-        return Self.epoch(ofExponent: Int(position(of: step, halfLife).exponent))
+        return Int(position(of: step, halfLife).exponent) / Self.epochExponent
     }
-
-    static func epoch(ofExponent exponent: Int) -> Int { exponent / epochExponent }
 
     /// step / halfLife as a whole number of half-lives and a rest in steps, so that the weight is right to the last digits
     /// however large the step.

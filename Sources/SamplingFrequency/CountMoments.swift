@@ -55,28 +55,21 @@ struct CountMoments: Sendable, Equatable {
         accumulate(Self.values(1), Int128(count))
     }
 
-    mutating func add(_ other: CountMoments) {
-        count += other.count
-        sums.0 += other.sums.0
-        sums.1 += other.sums.1
-        sums.2 += other.sums.2
-        sums.3 += other.sums.3
-        sums.4 += other.sums.4
-        sums.5 += other.sums.5
-        sums.6 += other.sums.6
-        sums.7 += other.sums.7
-    }
+    mutating func add(_ other: CountMoments) { accumulate(other, 1) }
 
-    mutating func subtract(_ other: CountMoments) {
-        count -= other.count
-        sums.0 -= other.sums.0
-        sums.1 -= other.sums.1
-        sums.2 -= other.sums.2
-        sums.3 -= other.sums.3
-        sums.4 -= other.sums.4
-        sums.5 -= other.sums.5
-        sums.6 -= other.sums.6
-        sums.7 -= other.sums.7
+    mutating func subtract(_ other: CountMoments) { accumulate(other, -1) }
+
+    private mutating func accumulate(_ other: CountMoments, _ sign: Int) {
+        count += sign * other.count
+        let factor = Int128(sign)
+        sums.0 += factor * other.sums.0
+        sums.1 += factor * other.sums.1
+        sums.2 += factor * other.sums.2
+        sums.3 += factor * other.sums.3
+        sums.4 += factor * other.sums.4
+        sums.5 += factor * other.sums.5
+        sums.6 += factor * other.sums.6
+        sums.7 += factor * other.sums.7
     }
 
     private mutating func accumulate(_ values: Values, _ factor: Int128) {

@@ -1,18 +1,11 @@
-/// The random numbers behind a draw: xoshiro256++ (Blackman and Vigna, 2019), seeded through splitmix64. Written out, not
+/// The random numbers behind a draw: xoshiro256++ (Blackman and Vigna, 2019), seeded through SplitMix64. Written out, not
 /// left to the standard library, because a seed has to draw the same on every machine and with every version.
 package struct DrawGenerator: Sendable {
     private var state: (UInt64, UInt64, UInt64, UInt64)
 
     package init(seed: UInt64) {
-        var seed = seed
-        func next() -> UInt64 {
-            seed &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = seed
-            mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ mixed >> 31
-        }
-        state = (next(), next(), next(), next())
+        var seeds = SplitMix64(seed: seed)
+        state = (seeds.next(), seeds.next(), seeds.next(), seeds.next())
     }
 
     package mutating func next() -> UInt64 {

@@ -91,7 +91,7 @@ package struct DrawPlan: Sendable {
     /// A row, each as likely as the next. There must be one.
     package func uniformRow(_ random: inout DrawGenerator) -> UInt32 {
         let number = random.below(rowCount)
-        let place = rowsThrough.firstIndexAbove(number)
+        let place = rowsThrough.partitioningIndex { $0 > number }
         return row(classes[place], number - (place == 0 ? 0 : rowsThrough[place - 1]))
     }
 
@@ -100,8 +100,9 @@ package struct DrawPlan: Sendable {
     {
         while true {
             let last = weightThrough.count - 1
+            let weight = random.unit() * weightThrough[last]
             // The product may round up to the whole of it.
-            let plan = classes[min(weightThrough.firstIndexAbove(random.unit() * weightThrough[last]), last)]
+            let plan = classes[min(weightThrough.partitioningIndex { $0 > weight }, last)]
             let row = row(plan, random.below(plan.rowCount))
             let count = count(row)
             if power == 0 { return (row, count) }
@@ -112,18 +113,6 @@ package struct DrawPlan: Sendable {
 
     /// The row with so many rows of its class before it, the excluded ones not counted.
     private func row(_ plan: ClassPlan, _ place: Int) -> UInt32 {
-        table.row(place + plan.skips.firstIndexAbove(place), ofClass: plan.number)
-    }
-}
-
-extension Array where Element: Comparable {
-    /// The first place with an element above `value` in an ascending list; the end if there is none.
-    fileprivate func firstIndexAbove(_ value: Element) -> Int {
-        var (low, high) = (0, count)
-        while low < high {
-            let middle = (low + high) / 2
-            if self[middle] > value { high = middle } else { low = middle + 1 }
-        }
-        return low
+        table.row(place + plan.skips.partitioningIndex { $0 > place }, ofClass: plan.number)
     }
 }

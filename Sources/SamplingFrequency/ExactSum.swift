@@ -38,22 +38,12 @@ package struct ExactSum: Sendable {
         assert(term.isNormal, "got \(term), expected a normal number")
         let significand = sign &* Int128(term.significandBitPattern | 1 << 52)
         let exponent = Int(term.exponent) + exponentOffset
-        let place = firstPlace(from: exponent)
+        let place = parts.partitioningIndex { $0.exponent >= exponent }
         if place == parts.count || parts[place].exponent != exponent {
             parts.insert(Part(exponent: exponent, sum: significand), at: place)
         } else {
             parts[place].sum &+= significand
             if parts[place].sum == 0 { parts.remove(at: place) }
         }
-    }
-
-    /// The first place whose exponent is not below `exponent`.
-    private func firstPlace(from exponent: Int) -> Int {
-        var (low, high) = (0, parts.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if parts[middle].exponent < exponent { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 }

@@ -43,8 +43,8 @@ package struct GapEstimator: Sendable, Equatable {
     }
 
     /// Takes over what a trainer estimated itself: the id was last seen at the hit's step, with this gap and, as of that
-    /// step, this count. nil leaves a field. A gap from outside is mature: later hits change it with weight α, not as if it were a first
-    /// guess.
+    /// step, this count. nil leaves a field. A gap from outside is mature: later hits change it with weight α, not as if
+    /// it were a first guess.
     package func set(_ record: inout FrequencyRecord, _ hit: Hit, gap: Double?, count: Double?) {
         let step = hit.step
         precondition(step >= 0, "got step \(step), expected 0 or more")

@@ -29,7 +29,7 @@ package struct SketchLayout: Sendable, Equatable {
         self.bucketCount = bucketCount
         self.hashCount = hashCount
         self.seed = seed
-        var sequence = SeedSequence(state: seed)
+        var sequence = SplitMix64(seed: seed)
         idHash = SipHash(key: (sequence.next(), sequence.next()))
         var seeds = SIMD8<UInt64>()
         for index in 0..<Self.hashCountMax { seeds[index] = sequence.next() }
@@ -53,26 +53,7 @@ package struct SketchLayout: Sendable, Equatable {
     /// The number of an id's bucket of hash `index`, from the hash of the id.
     package func bucket(of hash: UInt64, _ index: Int) -> Int {
         // The high half of a product with H is evenly spread over 0 ..< H, without a division.
-        let place = mix(hash ^ seeds[index]).multipliedFullWidth(by: UInt64(bucketCount)).high
+        let place = SplitMix64.mix(hash ^ seeds[index]).multipliedFullWidth(by: UInt64(bucketCount)).high
         return index * bucketCount + Int(place)
     }
-}
-
-/// SplitMix64 (Steele, Lea, Flood, 2014).
-private struct SeedSequence {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        return mix(state)
-    }
-}
-
-/// A permutation of the 64-bit numbers in which every bit depends on every other: SplitMix64's.
-@inline(__always)
-private func mix(_ value: UInt64) -> UInt64 {
-    var mixed = value
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
 }
