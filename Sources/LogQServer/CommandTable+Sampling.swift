@@ -8,7 +8,6 @@ extension CommandTable {
     }
 
     static let distributions = Distribution.allCases
-    static let sampleColumns = ["vector", "logq", "features"]
     private static let flags = ["true", "false"]
 
     static let sampling = [
@@ -51,18 +50,11 @@ extension CommandTable {
                     ),
                     OptionSyntax(
                         .with,
-                        .choices(sampleColumns),
-                        sampleColumns.joined(separator: ","),
+                        .choices(itemColumns),
+                        itemColumns.joined(separator: ","),
                         help: "more columns; logq is what LOGQ answers, whatever was drawn by"
                     ),
-                    OptionSyntax(
-                        .timeoutMilliseconds,
-                        .integer(1...UInt64(Limits.timeoutMillisecondsMax)),
-                        "t",
-                        help: "give up if the draw is not begun within so many milliseconds, "
-                            + "1 to \(Limits.timeoutMillisecondsMax), default \(Limits.timeoutMillisecondsDefault) "
-                            + "unless the daemon was started with another"
-                    ),
+                    timeout("t", "give up if the draw is not begun within so many milliseconds"),
                 ]
             ),
             "draw n negatives, each with its probability",

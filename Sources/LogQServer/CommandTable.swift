@@ -14,7 +14,9 @@ enum CommandTable {
     static let metrics = Metric.allCases
     static let units = FrequencyUnit.allCases
     static let vectorFormats: [(name: String, format: VectorText.Format)] = [("text", .text), ("f32", .base64)]
-    static let topKColumns = ["rank", "vector", "logq", "features"]
+    /// What an answer may tell of an item beside its id, in the order of a reply.
+    static let itemColumns = ["vector", "logq", "features"]
+    static let topKColumns = ["rank"] + itemColumns
     static let strategies = ["top", "random"]
     static let estimators = ["exact", "sketch"]
     static let sketchHashCountDefault = 4
@@ -294,6 +296,16 @@ enum CommandTable {
 
     // MARK: Search
 
+    static func timeout(_ placeholder: String, _ what: String) -> OptionSyntax {
+        OptionSyntax(
+            .timeoutMilliseconds,
+            .integer(1...UInt64(Limits.timeoutMillisecondsMax)),
+            placeholder,
+            help: "\(what), 1 to \(Limits.timeoutMillisecondsMax), "
+                + "default \(Limits.timeoutMillisecondsDefault) unless the daemon was started with another"
+        )
+    }
+
     private static let rank = OptionSyntax.Values.integer(1...UInt64(Int64.max))
 
     private static let searches = [
@@ -347,13 +359,7 @@ enum CommandTable {
                         topKColumns.joined(separator: ","),
                         help: "more columns"
                     ),
-                    OptionSyntax(
-                        .timeoutMilliseconds,
-                        .integer(1...UInt64(Limits.timeoutMillisecondsMax)),
-                        "n",
-                        help: "give up after so many milliseconds, 1 to \(Limits.timeoutMillisecondsMax), "
-                            + "default \(Limits.timeoutMillisecondsDefault) unless the daemon was started with another"
-                    ),
+                    timeout("n", "give up after so many milliseconds"),
                     OptionSyntax(
                         .like,
                         .id,

@@ -8,7 +8,7 @@ extension Commands {
         let distribution = try distribution(request)
         let collection = try services.collection(named: request.collection)
         let dimension = collection.configuration.dimension
-        let columns = sampleColumns(request.choices(.with))
+        let columns = itemColumns(request.choices(.with))
         let isUnique = request.choice(.unique) == 0
         let rowCount =
             isUnique ? min(request.count, collection.itemCount) : collection.itemCount == 0 ? 0 : request.count
@@ -64,25 +64,18 @@ extension Commands {
         }
     }
 
-    /// The bits of `with=` are in the order of `CommandTable.sampleColumns`.
-    private static func sampleColumns(_ chosen: UInt32) -> TopKColumns {
-        var columns: TopKColumns = []
-        for (bit, column) in [TopKColumns.vector, .logQ, .features].enumerated() where chosen & 1 << UInt32(bit) != 0 {
-            columns.insert(column)
-        }
-        return columns
-    }
-
     private static func rows(of answer: SampleAnswer, _ columns: TopKColumns, dimension: Int) -> RowBlock {
         var block = RowBlock(
             count: answer.ids.count,
             [Column(.ids(answer.ids)), Column(.numbers(answer.q)), Column(.numbers(answer.expected))]
         )
-        if columns.contains(.vector) { block.columns.append(Column(.vectors(answer.vectors, dimension: dimension))) }
-        if columns.contains(.logQ) { block.columns.append(Column(.numbers(answer.logQ))) }
-        if columns.contains(.features) {
-            block.columns.append(Column(.json(answer.features.json, isPresent: answer.features.isPresent)))
-        }
+        block.columns += itemColumns(
+            columns,
+            vectors: answer.vectors,
+            dimension: dimension,
+            logQ: answer.logQ,
+            answer.features
+        )
         return block
     }
 }

@@ -156,8 +156,9 @@ extension Commands {
         }
         let dimension = collection.configuration.dimension
         let chosen = request.choices(.with)
-        let columns = topKColumns(chosen)
+        // The first of `CommandTable.topKColumns` is the rank, which every answer has.
         let showsRanks = chosen & 1 != 0
+        let columns = itemColumns(chosen >> 1)
         // At most, for it bounds what waits for a slow reader: a byte of an id may take three, a number seventeen.
         let rowBytes =
             Limits.idBytesMax * 3 + 64 + (showsRanks ? 20 : 0) + (columns.contains(.vector) ? dimension * 17 : 0)
@@ -229,12 +230,27 @@ extension Commands {
         return TopKSample(count: Int(count), strategy: .random(seed: seed))
     }
 
-    /// The bits of `with=` are in the order of `CommandTable.topKColumns`. The ranks, the first, every answer has.
-    private static func topKColumns(_ chosen: UInt32) -> TopKColumns {
+    /// From the bits of `with=`, the lowest of which is the first of `CommandTable.itemColumns`.
+    static func itemColumns(_ chosen: UInt32) -> TopKColumns {
         var columns: TopKColumns = []
-        for (bit, column) in [(1, TopKColumns.vector), (2, .logQ), (3, .features)] where chosen & 1 << bit != 0 {
+        for (bit, column) in [TopKColumns.vector, .logQ, .features].enumerated() where chosen & 1 << UInt32(bit) != 0 {
             columns.insert(column)
         }
+        return columns
+    }
+
+    /// Those of `CommandTable.itemColumns` that are wanted.
+    static func itemColumns(
+        _ wanted: TopKColumns,
+        vectors: [Float],
+        dimension: Int,
+        logQ: [Double],
+        _ features: Collection.FeatureColumn
+    ) -> [Column] {
+        var columns: [Column] = []
+        if wanted.contains(.vector) { columns.append(Column(.vectors(vectors, dimension: dimension))) }
+        if wanted.contains(.logQ) { columns.append(Column(.numbers(logQ))) }
+        if wanted.contains(.features) { columns.append(Column(.json(features.json, isPresent: features.isPresent))) }
         return columns
     }
 
@@ -246,11 +262,13 @@ extension Commands {
     ) -> RowBlock {
         var block = RowBlock(count: answer.ids.count, [Column(.ids(answer.ids)), Column(.numbers(answer.scores))])
         if showsRanks { block.columns.append(Column(.integers(answer.ranks.map { Int64($0) }))) }
-        if columns.contains(.vector) { block.columns.append(Column(.vectors(answer.vectors, dimension: dimension))) }
-        if columns.contains(.logQ) { block.columns.append(Column(.numbers(answer.logQ))) }
-        if columns.contains(.features) {
-            block.columns.append(Column(.json(answer.features.json, isPresent: answer.features.isPresent)))
-        }
+        block.columns += itemColumns(
+            columns,
+            vectors: answer.vectors,
+            dimension: dimension,
+            logQ: answer.logQ,
+            answer.features
+        )
         return block
     }
 

@@ -75,8 +75,7 @@ private func runSearches(_ argument: UnsafeMutableRawPointer) -> UnsafeMutableRa
         switch work {
         case .begin(let batch):
             let lateness = StoreError(.timeout, "the query was not begun in time")
-            for search in batch.late where search.isWanted() { search.complete(.failure(lateness)) }
-            for sampling in batch.lateSamplings where sampling.isWanted() { sampling.complete(.failure(lateness)) }
+            for query in batch.late where query.isWanted { query.fail(lateness) }
             if let sampling = batch.sampling { draw(sampling) }
             guard !batch.searches.isEmpty else { continue }
             let pass = PassUnderWay(batch.searches)

@@ -34,7 +34,7 @@ struct QueuedSampling: Sendable {
 }
 
 /// What waits for the query pool.
-private enum QueuedQuery {
+enum QueuedQuery: Sendable {
     case search(QueuedSearch)
     case sampling(QueuedSampling)
 
@@ -42,6 +42,21 @@ private enum QueuedQuery {
         switch self {
         case .search(let search): search.isWanted()
         case .sampling(let sampling): sampling.isWanted()
+        }
+    }
+
+    /// When to give up, or not to begin any more; nil: never.
+    var deadline: ContinuousClock.Instant? {
+        switch self {
+        case .search(let search): search.query.deadline
+        case .sampling(let sampling): sampling.deadline
+        }
+    }
+
+    func fail(_ error: StoreError) {
+        switch self {
+        case .search(let search): search.complete(.failure(error))
+        case .sampling(let sampling): sampling.complete(.failure(error))
         }
     }
 }
@@ -84,8 +99,7 @@ final class SearchQueue: @unchecked Sendable {
         /// A draw, and then no searches.
         var sampling: QueuedSampling?
         /// Their deadline passed while they waited.
-        var late: [QueuedSearch] = []
-        var lateSamplings: [QueuedSampling] = []
+        var late: [QueuedQuery] = []
     }
 
     struct Statistics {
@@ -212,10 +226,7 @@ final class SearchQueue: @unchecked Sendable {
         let now = ContinuousClock.now
         var batch = Batch()
         while batch.searches.isEmpty, batch.sampling == nil, let query = waiting.popFirst() {
-            switch query {
-            case .search(let search): batch.append(search, now)
-            case .sampling(let sampling): batch.append(sampling, now)
-            }
+            batch.append(query, now)
         }
         if batch.sampling != nil { samplingCount += 1 }
         guard let first = batch.searches.first else { return batch }
@@ -230,8 +241,7 @@ final class SearchQueue: @unchecked Sendable {
                 continue
             }
             byteCount += search.selectionByteCount
-            waiting.remove(at: index)
-            batch.append(search, now)
+            batch.append(waiting.remove(at: index), now)
         }
         return batch
     }
@@ -244,14 +254,12 @@ final class SearchQueue: @unchecked Sendable {
 }
 
 extension SearchQueue.Batch {
-    fileprivate mutating func append(_ search: QueuedSearch, _ now: ContinuousClock.Instant) {
-        guard search.isWanted() else { return }
-        let isLate = search.query.deadline.map { $0 < now } ?? false
-        if isLate { late.append(search) } else { searches.append(search) }
-    }
-
-    fileprivate mutating func append(_ sampling: QueuedSampling, _ now: ContinuousClock.Instant) {
-        guard sampling.isWanted() else { return }
-        if sampling.deadline < now { lateSamplings.append(sampling) } else { self.sampling = sampling }
+    fileprivate mutating func append(_ query: QueuedQuery, _ now: ContinuousClock.Instant) {
+        guard query.isWanted else { return }
+        if let deadline = query.deadline, deadline < now { return late.append(query) }
+        switch query {
+        case .search(let search): searches.append(search)
+        case .sampling(let sampling): self.sampling = sampling
+        }
     }
 }
