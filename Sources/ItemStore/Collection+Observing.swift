@@ -10,25 +10,30 @@ extension Collection {
     private static let entriesInRun = 256
 
     func applyObservation(_ hit: Hit, _ position: UInt64, _ entries: UnsafeRawBufferPointer) {
-        begin(hit)
-        let totals = totals
-        forEachRun(of: entries, entryByteCount: RecentBank.Entry.byteCount) { run, first in
-            forEachObservation(in: run) { index, entry in
-                change(entry.row, totals) { estimator.observe(&$0, hit) }
-                recordRecent(position + UInt64(first + index), entry)
+        count(hit) { totals in
+            forEachRun(of: entries, entryByteCount: RecentBank.Entry.byteCount) { run, first in
+                forEachObservation(in: run) { index, entry in
+                    change(entry.row, totals) { estimator.observe(&$0, hit) }
+                    recordRecent(position + UInt64(first + index), entry)
+                }
             }
         }
-        updateSummary { $0.totals.count = countTotal(in: $0.totals.epoch) }
     }
 
     func applyFrequencies(_ hit: Hit, _ entries: UnsafeRawBufferPointer) {
-        begin(hit)
-        let totals = totals
-        forEachRun(of: entries, entryByteCount: Operation.frequencyEntryByteCount) { run, _ in
-            forEachFrequencyEntry(in: run) { entry in
-                change(entry.row, totals) { estimator.set(&$0, hit, gap: entry.gap, count: entry.count) }
+        count(hit) { totals in
+            forEachRun(of: entries, entryByteCount: Operation.frequencyEntryByteCount) { run, _ in
+                forEachFrequencyEntry(in: run) { entry in
+                    change(entry.row, totals) { estimator.set(&$0, hit, gap: entry.gap, count: entry.count) }
+                }
             }
         }
+    }
+
+    /// Takes note of the step, lets `body` change counts, and makes C their sum again.
+    func count(_ hit: Hit, _ body: (FrequencyTotals) -> Void) {
+        begin(hit)
+        body(totals)
         updateSummary { $0.totals.count = countTotal(in: $0.totals.epoch) }
     }
 
@@ -38,7 +43,7 @@ extension Collection {
     }
 
     /// Takes note of the step, and measures everything in a new epoch if the hit begins one.
-    func begin(_ hit: Hit) {
+    private func begin(_ hit: Hit) {
         let epochs = decay.epoch(of: max(totals.lastStep, hit.step)) - totals.epoch
         if epochs == 0 {
             updateSummary { $0.totals.note(hit) }

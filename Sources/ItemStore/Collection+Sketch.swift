@@ -22,26 +22,26 @@ extension Collection {
 
     func applySketchObservation(_ hit: Hit, _ hashes: UnsafeRawBufferPointer) {
         guard let sketch else { preconditionFailure("got hashes for a collection without a sketch") }
-        begin(hit)
-        sketch.change(
-            idCount: hashes.count / Operation.hashByteCount,
-            sum: &writer.countSum,
-            hash: { SketchEntry.hash(hashes, $0) },
-            { _, record in estimator.observe(&record, hit) }
-        )
-        updateSummary { $0.totals.count = countTotal(in: $0.totals.epoch) }
+        count(hit) { _ in
+            sketch.change(
+                idCount: hashes.count / Operation.hashByteCount,
+                sum: &writer.countSum,
+                hash: { SketchEntry.hash(hashes, $0) },
+                { _, record in estimator.observe(&record, hit) }
+            )
+        }
     }
 
     func applySketchFrequencies(_ hit: Hit, _ entries: UnsafeRawBufferPointer) {
         guard let sketch else { preconditionFailure("got hashes for a collection without a sketch") }
-        begin(hit)
-        sketch.change(
-            idCount: entries.count / SketchEntry.byteCount,
-            sum: &writer.countSum,
-            hash: { SketchEntry(entries, $0).hash },
-            { estimator.set(&$1, hit, SketchEntry(entries, $0)) }
-        )
-        updateSummary { $0.totals.count = countTotal(in: $0.totals.epoch) }
+        count(hit) { _ in
+            sketch.change(
+                idCount: entries.count / SketchEntry.byteCount,
+                sum: &writer.countSum,
+                hash: { SketchEntry(entries, $0).hash },
+                { estimator.set(&$1, hit, SketchEntry(entries, $0)) }
+            )
+        }
     }
 }
 

@@ -17,6 +17,26 @@ enum FrequencyRecords {
     static let totalsByteCount = 44
     private static let recordByteCount = 32
 
+    /// Puts a record: checksum, `applied`, and what `body` writes. Returns its size.
+    @discardableResult
+    private static func put(
+        _ byteCount: Int,
+        for key: FrequencyKey,
+        applied: UInt64,
+        in table: Table<FrequencyKey>,
+        _ transaction: borrowing WriteTransaction,
+        _ body: (inout ByteWriter) -> Void
+    ) throws -> Int {
+        try transaction.put(reserving: byteCount, for: key, in: table) { value in
+            var writer = ByteWriter(value)
+            writer.integer(UInt32(0))
+            writer.integer(applied)
+            body(&writer)
+            Checksum.seal(value, key: key)
+        }
+        return byteCount
+    }
+
     static func writeRun(
         _ records: UnsafePointer<FrequencyRecord>,
         key: FrequencyKey,
@@ -24,10 +44,7 @@ enum FrequencyRecords {
         in table: Table<FrequencyKey>,
         _ transaction: borrowing WriteTransaction
     ) throws -> Int {
-        try transaction.put(reserving: runByteCount, for: key, in: table) { value in
-            var writer = ByteWriter(value)
-            writer.integer(UInt32(0))
-            writer.integer(applied)
+        try put(runByteCount, for: key, applied: applied, in: table, transaction) { writer in
             writer.integer(UInt32(0))
             for index in 0..<DirtyRecords.rowsInFrequencyRun {
                 let record = records[index]
@@ -37,9 +54,7 @@ enum FrequencyRecords {
                 writer.integer(record.gapCount)
                 writer.integer(record.reserved)
             }
-            Checksum.seal(value, key: key)
         }
-        return runByteCount
     }
 
     /// Decodes a run into the 32 records at `target` and returns `applied`.
@@ -74,15 +89,11 @@ enum FrequencyRecords {
         _ transaction: borrowing WriteTransaction
     ) throws {
         let key = FrequencyKey(collection: collection, chunk: FrequencyKey.totalsChunk)
-        try transaction.put(reserving: totalsByteCount, for: key, in: table) { value in
-            var writer = ByteWriter(value)
-            writer.integer(UInt32(0))
-            writer.integer(applied)
+        try put(totalsByteCount, for: key, applied: applied, in: table, transaction) { writer in
             writer.integer(totals.firstStep)
             writer.integer(totals.lastStep)
             writer.double(totals.hitWeight)
             writer.integer(recentPosition)
-            Checksum.seal(value, key: key)
         }
     }
 
@@ -112,17 +123,12 @@ enum FrequencyRecords {
         let key = FrequencyKey(collection: collection, chunk: FrequencyKey.firstRecentChunk + UInt32(index))
         let entries = bank.chunk(index)
         let size = 12 + entries.count * RecentBank.Entry.byteCount
-        try transaction.put(reserving: size, for: key, in: table) { value in
-            var writer = ByteWriter(value)
-            writer.integer(UInt32(0))
-            writer.integer(applied)
+        return try put(size, for: key, applied: applied, in: table, transaction) { writer in
             for entry in entries {
                 writer.integer(entry.row)
                 writer.integer(entry.generation)
             }
-            Checksum.seal(value, key: key)
         }
-        return size
     }
 
     static func readRecent(
@@ -155,16 +161,12 @@ enum FrequencyRecords {
         let key = FrequencyKey(collection: collection, chunk: FrequencyKey.firstWriterChunk + UInt32(index))
         let writers = sequences.chunk(index)
         let size = 12 + writers.reduce(0) { $0 + 9 + $1.writer.utf8.count }
-        try transaction.put(reserving: size, for: key, in: table) { value in
-            var writer = ByteWriter(value)
-            writer.integer(UInt32(0))
-            writer.integer(applied)
+        try put(size, for: key, applied: applied, in: table, transaction) { writer in
             for entry in writers {
                 writer.integer(entry.number)
                 writer.integer(UInt8(entry.writer.utf8.count))
                 for byte in entry.writer.utf8 { writer.integer(byte) }
             }
-            Checksum.seal(value, key: key)
         }
     }
 

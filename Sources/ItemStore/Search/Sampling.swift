@@ -1,4 +1,3 @@
-import Foundation
 import PackedStrings
 import SamplingFrequency
 
@@ -101,11 +100,7 @@ extension Collection {
                 if query.columns.contains(.vector), let vector = vector(chunk.pointee, index) {
                     answer.vectors.append(contentsOf: vector)
                 }
-                if query.columns.contains(.logQ) {
-                    let record = record(chunk.pointee, index)
-                    let read = estimate(record, totals: summary.totals, liveItems: summary.itemCount)
-                    answer.logQ.append(log(read.q))
-                }
+                if query.columns.contains(.logQ) { answer.logQ.append(summary.logQ(record(chunk.pointee, index))) }
                 if query.columns.contains(.features) { answer.features.append(chunk.pointee.features[index]) }
             }
         }

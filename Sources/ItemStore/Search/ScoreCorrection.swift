@@ -46,9 +46,9 @@ extension FrequencyTotals {
 /// What a correction adds to a score at most, from a row's count alone.
 ///
 /// A logarithm for each of a million rows would take longer than the scan. But q depends on a row by its count as of the
-/// totals' last step only, and rises with it, so all counts that share the exponent and the first six bits behind the point have nearly the same
-/// correction: it lies between those of the least and of the largest of them. A collection has a few hundred such groups,
-/// and what is known of them is kept in a table. 0 is a group of its own.
+/// totals' last step only, and rises with it, so all counts that share the exponent and the first six bits behind the
+/// point have nearly the same correction: it lies between those of the least and of the largest of them. A collection
+/// has a few hundred such groups, and what is known of them is kept in a table. 0 is a group of its own.
 ///
 /// Cost: about a nanosecond a row, most of it for reading the counts.
 struct CorrectionBounds {

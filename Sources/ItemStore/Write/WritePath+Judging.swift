@@ -79,7 +79,7 @@ extension WritePath {
 
     /// The rows of the ids; those that have none get one. Settles first if any of them is about to be freed.
     private func rows(of ids: PackedStrings, in collection: Collection) throws(StoreError) -> [UInt32] {
-        var found = lookUp(ids, in: collection)
+        var found = collection.rowsByWriter(of: ids)
         let isWaiting = found.contains { row in
             row.map { stamp($0, in: collection).pointee == groupSerial } ?? false
         }
@@ -87,9 +87,9 @@ extension WritePath {
         if isWaiting || !encoder.isEmpty && !hasRoom(for: found, in: collection) {
             settle()
             try checkWritable()
-            found = lookUp(ids, in: collection)
+            found = collection.rowsByWriter(of: ids)
         }
-        if try makeRoomUnderCap(for: found, ids, in: collection) { found = lookUp(ids, in: collection) }
+        if try makeRoomUnderCap(for: found, ids, in: collection) { found = collection.rowsByWriter(of: ids) }
         try checkRoom(for: found, in: collection)
         return found.indices.map { index in
             found[index]
@@ -130,16 +130,12 @@ extension WritePath {
         }
     }
 
-    private func lookUp(_ ids: PackedStrings, in collection: Collection) -> [UInt32?] {
-        collection.rowsByWriter(of: ids)
-    }
-
     func stamp(_ row: UInt32, in collection: Collection) -> UnsafeMutablePointer<UInt32> {
         collection.chunk(of: row).pointee.touched + Collection.index(of: row)
     }
 
     private func judgeDelete(_ collection: Collection, _ ids: PackedStrings) -> [Bool] {
-        lookUp(ids, in: collection).map { row in
+        collection.rowsByWriter(of: ids).map { row in
             guard let row, stamp(row, in: collection).pointee != groupSerial else { return false }
             free(row, in: collection)
             return true
