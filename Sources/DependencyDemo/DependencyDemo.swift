@@ -1,7 +1,8 @@
 /// `logq demo`: a real trainer against a real daemon, on real input.
 ///
 /// Starts `logqd` on a temporary directory, trains the same two-tower model without log q and then with it, once for
-/// each choice of negatives, asks the daemon what Debian packages need, and prints how often that is true. Every figure comes from the daemon's answers.
+/// each choice of negatives, asks the daemon what Debian packages need, and prints how often that is true. Every figure
+/// comes from the daemon's answers.
 internal import Foundation
 internal import LogQClient
 

@@ -7,9 +7,10 @@
 ///     loss = Σ_b −log softmax(logit[b])[b]
 ///
 /// The other pairs of the batch are the negatives: that makes popular dependencies negatives all the time, and the
-/// model pushes them down. Subtracting log q of the column, q the probability of being drawn for it, takes that out. (Not
-/// log p, of being in the batch at all: a popular dependency stands in many columns, and each counts.) The positive's own column is corrected as well. A column that holds the row's own dependency again is no negative: it
-/// is masked. Extra columns, which are no pair's own, stand right of the batch's.
+/// model pushes them down. Subtracting log q of the column, q the probability of being drawn for it, takes that out.
+/// (Not log p, of being in the batch at all: a popular dependency stands in many columns, and each counts.) The
+/// positive's own column is corrected as well. A column that holds the row's own dependency again is no negative: it is
+/// masked. Extra columns, which are no pair's own, stand right of the batch's.
 ///
 /// Learning is by Adagrad with one accumulator a row: a += mean(g²), row −= rate · g / √a.
 internal import CVectorKernels
