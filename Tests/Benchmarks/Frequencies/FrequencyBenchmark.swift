@@ -19,6 +19,7 @@ struct FrequencyBenchmark: ParsableCommand {
     @Option(help: "PUTs a second while they stream in.") var puts = 50_000
     @Option(help: "Seconds of each measurement.") var seconds = 5.0
     @Option(help: "Different requests of each kind.") var variety = 100
+    @Option(help: "Measure only what has this in its name; all if empty.") var only = ""
 
     private struct Measurement {
         let name: String
@@ -32,13 +33,14 @@ struct FrequencyBenchmark: ParsableCommand {
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: directory) }
         let requests = Requests(itemCount: items, dimension: dimension, idCount: min(ids, items), variety: variety)
-        try measureDaemon(directory, requests)
-        try measureRedis(directory, requests)
+        let rates = try measureDaemon(directory, requests)
+        try measureRedis(directory, requests, comparedWith: rates)
     }
 
     // MARK: logqd
 
-    private func measureDaemon(_ directory: String, _ requests: Requests) throws {
+    /// The rate of each measurement by its name, nothing else under way.
+    private func measureDaemon(_ directory: String, _ requests: Requests) throws -> [String: Double] {
         let daemon = try Daemon(directory: directory)
         defer { daemon.kill() }
         let connection = try RawConnection(path: daemon.socket)
@@ -50,15 +52,20 @@ struct FrequencyBenchmark: ParsableCommand {
         }
         tell("observing all of them, the popular ones more often")
         try connection.all(popularity(), linesPerReply: 1)
+        // The bank of recent observations is full.
+        try connection.all(Array(requests.overIDs("OBSERVE c -").prefix(3)), linesPerReply: 1)
         let stream = RawConnection.Load(
             requests: requests.puts("c", requests.someItems(min(items, 100_000) / 500 * 500), perBlock: 500),
             linesPerReply: 500,
             countPerRequest: 500
         )
         print("an estimator's record: \(MemoryLayout<FrequencyRecord>.stride) bytes an id")
+        var rates: [String: Double] = [:]
         for measurement in try measurements(requests, connection) {
-            try measure(measurement, daemon, connection, stream)
+            guard only.isEmpty || measurement.name.contains(only) else { continue }
+            rates[measurement.name] = try measure(measurement, daemon, connection, stream)
         }
+        return rates
     }
 
     /// Counts from 1 to about a thousand, falling as 1/rank.
@@ -124,7 +131,7 @@ struct FrequencyBenchmark: ParsableCommand {
         _ daemon: Daemon,
         _ connection: RawConnection,
         _ stream: RawConnection.Load
-    ) throws {
+    ) throws -> Double {
         try connection.all([Array("HELLO 1 vectors=f32\n".utf8)], linesPerReply: 10)
         let quiet = try run(measurement, connection, seconds)
         let writer = try RawConnection(path: daemon.socket)
@@ -140,6 +147,7 @@ struct FrequencyBenchmark: ParsableCommand {
             "\(measurement.name): \(text(quiet, measurement)); with \(Int(putRate)) PUT/s \(text(disturbed, measurement)),",
             "ratio \((rate(disturbed, 1) / rate(quiet, 1)).text(2))"
         )
+        return rate(quiet, measurement.load.countPerRequest)
     }
 
     private func run(
@@ -165,8 +173,15 @@ struct FrequencyBenchmark: ParsableCommand {
 
     // MARK: Redis
 
+    /// What a trainer would ask Redis for in place of a verb of logqd.
+    private struct Peer {
+        let command: String
+        let verb: String
+        let load: RawConnection.Load
+    }
+
     /// Counts in a hash and in a sorted set, synced as logqd's are.
-    private func measureRedis(_ directory: String, _ requests: Requests) throws {
+    private func measureRedis(_ directory: String, _ requests: Requests, comparedWith rates: [String: Double]) throws {
         guard let redis = try RedisServer(directory: directory) else {
             return print("redis-server is not installed: no peer")
         }
@@ -184,23 +199,34 @@ struct FrequencyBenchmark: ParsableCommand {
                 linesPerReply: 1
             )
         }
-        let count = ids
-        let peers: [(String, String, [[UInt8]], Int, Int)] = [
-            ("HINCRBY (for OBSERVE)", "ids", requests.redis { ["HINCRBY", "h", $0, "1"] }, count, count),
-            ("ZINCRBY (for OBSERVE)", "ids", requests.redis { ["ZINCRBY", "z", "1", $0] }, 2 * count, count),
-            ("HMGET (for LOGQ)", "ids", requests.redisTogether(["HMGET", "h"]) { [$0] }, 1 + 2 * count, count),
-            ("ZMSCORE (for LOGQ)", "ids", requests.redisTogether(["ZMSCORE", "z"]) { [$0] }, 1 + 2 * count, count),
-            ("HSET (for FREQSET)", "estimates", requests.redisTogether(["HSET", "h"]) { [$0, "17"] }, 1, count),
-            (
-                "SRANDMEMBER (for SAMPLE by=uniform)", "draws",
-                [Requests.resp(["SRANDMEMBER", "s", "-\(draws)"])], 1 + 2 * draws, draws
-            ),
-        ]
-        for (name, unit, requests, lines, count) in peers {
-            let load = RawConnection.Load(requests: requests, linesPerReply: lines, countPerRequest: count)
-            _ = try connection.pipelined(load, depth: depth, seconds: seconds / 10)
-            let outcome = try connection.pipelined(load, depth: depth, seconds: seconds)
-            print("redis-server, \(name): \(Int(rate(outcome, count))) \(unit)/s")
+        for peer in peers(requests) {
+            guard let ours = rates[peer.verb] else { continue }
+            _ = try connection.pipelined(peer.load, depth: depth, seconds: seconds / 10)
+            let theirs = rate(
+                try connection.pipelined(peer.load, depth: depth, seconds: seconds),
+                peer.load.countPerRequest
+            )
+            let ratio = (ours / theirs).text(2)
+            print("redis-server, \(peer.command): \(Int(theirs))/s; logqd's \(peer.verb) is \(ratio) times that")
         }
+    }
+
+    private func peers(_ requests: Requests) -> [Peer] {
+        func peer(_ command: String, for verb: String, _ requests: [[UInt8]], lines: Int, count: Int) -> Peer {
+            let load = RawConnection.Load(requests: requests, linesPerReply: lines, countPerRequest: count)
+            return Peer(command: command, verb: verb, load: load)
+        }
+        let increments = requests.redis { ["HINCRBY", "h", $0, "1"] }
+        let scores = requests.redis { ["ZINCRBY", "z", "1", $0] }
+        let values = requests.redisTogether(["HMGET", "h"]) { [$0] }
+        let settings = requests.redisTogether(["HSET", "h"]) { [$0, "17"] }
+        let members = [Requests.resp(["SRANDMEMBER", "s", "-\(draws)"])]
+        return [
+            peer("HINCRBY", for: "OBSERVE", increments, lines: ids, count: ids),
+            peer("ZINCRBY", for: "OBSERVE", scores, lines: 2 * ids, count: ids),
+            peer("HMGET", for: "LOGQ", values, lines: 1 + 2 * ids, count: ids),
+            peer("HSET", for: "FREQSET", settings, lines: 1, count: ids),
+            peer("SRANDMEMBER", for: "SAMPLE \(draws) by=uniform", members, lines: 1 + 2 * draws, count: draws),
+        ]
     }
 }

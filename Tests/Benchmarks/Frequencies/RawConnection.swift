@@ -143,21 +143,12 @@ private struct LineCounter {
             throw BenchmarkError(String(decoding: buffer[position..<min(end, position + 200)], as: UTF8.self))
         }
         while true {
-            let (count, behindLast) = buffer.withUnsafeBufferPointer { bytes in
-                let part = UnsafeBufferPointer(rebasing: bytes[position..<end])
-                var count = 0
-                for byte in part { count &+= byte == 0x0A ? 1 : 0 }
-                guard count >= linesLeft else { return (count, end) }
-                var at = position
-                for _ in 0..<linesLeft {
-                    at =
-                        UnsafeRawPointer(memchr(bytes.baseAddress! + at, 0x0A, end - at)!)
-                        - UnsafeRawPointer(bytes.baseAddress!) + 1
+            buffer.withUnsafeBytes { bytes in
+                while linesLeft > 0, let newline = memchr(bytes.baseAddress! + position, 0x0A, end - position) {
+                    position = UnsafeRawPointer(newline) - bytes.baseAddress! + 1
+                    linesLeft -= 1
                 }
-                return (linesLeft, at)
             }
-            linesLeft -= count
-            position = behindLast
             if linesLeft == 0 { return }
             try receive()
         }
