@@ -29,7 +29,7 @@ package struct StoreLimits: Sendable {
     /// A group commit takes no further write once its journal bytes reach this.
     package var groupBytesMax = 1 << 20
     /// A checkpoint pass begins when the journal has grown to this.
-    package var checkpointAtJournalBytes = 32 << 20
+    package var checkpointAtJournalBytes = 128 << 20
     /// Writes wait for the checkpoint when the journal has grown to this, so that recovery stays short.
     package var journalBytesMax = 256 << 20
     /// A slice of checkpoint work between two groups ends after this many bytes or milliseconds.
