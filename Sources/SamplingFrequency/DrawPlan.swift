@@ -21,6 +21,11 @@ package struct DrawPlan: Sendable {
     private var topExponent = 0
     /// Σ (count / 2^topExponent)^power over the rows with a count; 0 if there are none.
     private var sum = 0.0
+    private let rowBound: Int
+    private let excluded: Set<UInt32>
+    /// At least one in so many of the numbers below `rowBound` must be a row that can be drawn, or looking for one by trial
+    /// takes longer than finding it by rank.
+    private static let numbersPerRowMax = 4
 
     private struct ClassPlan: Sendable {
         let number: Int
@@ -34,6 +39,8 @@ package struct DrawPlan: Sendable {
     package init(_ table: DrawTable, excluding excluded: [(row: UInt32, count: Double)], power: Double) {
         self.table = table
         self.power = power
+        self.excluded = Set(excluded.lazy.map(\.row))
+        rowBound = table.rowBound
         var ranks: [Int: [Int]] = [:]
         var moments: [Int: CountMoments] = [:]
         for (row, count) in excluded where table.contains(row) {
@@ -90,6 +97,12 @@ package struct DrawPlan: Sendable {
 
     /// A row, each as likely as the next. There must be one.
     package func uniformRow(_ random: inout DrawGenerator) -> UInt32 {
+        if rowCount * Self.numbersPerRowMax >= rowBound {
+            while true {
+                let row = UInt32(random.below(rowBound))
+                if table.contains(row), excluded.isEmpty || !excluded.contains(row) { return row }
+            }
+        }
         let number = random.below(rowCount)
         let place = rowsThrough.partitioningIndex { $0 > number }
         return row(classes[place], number - (place == 0 ? 0 : rowsThrough[place - 1]))

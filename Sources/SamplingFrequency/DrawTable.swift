@@ -144,6 +144,14 @@ package struct DrawTable: Sendable {
     /// The class of a row that is there.
     func classNumber(of row: UInt32) -> Int { Int(marks[Int(row)]) - 1 }
 
+    /// No row that is there is at or above this one, and the one before it is there; 0 if there is none.
+    var rowBound: Int {
+        let lastBlock = classes.map { $0.rows.find($0.moments.count - 1).place }.max()
+        guard let lastBlock else { return 0 }
+        let rows = marks[lastBlock * Self.rowsInBlock..<(lastBlock + 1) * Self.rowsInBlock]
+        return rows.lastIndex { $0 != 0 }! + 1
+    }
+
     /// The row that has `rank` rows of its class before it.
     func row(_ rank: Int, ofClass number: Int) -> UInt32 {
         let (block, rest) = classes[Int(places[number])].rows.find(rank)

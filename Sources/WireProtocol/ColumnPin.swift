@@ -21,6 +21,14 @@ struct ColumnPin {
     private let fixedBytesMax: Int
     /// The vectors written so far: those of absent rows are not there.
     private var vectorsSeen = 0
+    /// The number written last: all draws of a request may have the same probability.
+    private var lastNumber = NumberText()
+
+    private struct NumberText {
+        var number = Double.nan
+        var text = SIMD32<UInt8>()
+        var count = 0
+    }
 
     private init(_ source: Source, label: StaticString?, valueBytesMax: Int) {
         self.source = source
@@ -60,8 +68,7 @@ struct ColumnPin {
             vectorsSeen += 1
             cursor.vector(vector, format: format, powers: powers)
         case .numbers(let numbers):
-            let number = numbers[row]
-            if number.isNaN { cursor.byte(UInt8(ascii: "-")) } else { cursor.number(number, powers: powers) }
+            write(numbers[row], &cursor, powers)
         case .integers(let integers):
             if integers[row] < 0 { cursor.byte(UInt8(ascii: "-")) } else { cursor.integer(integers[row]) }
         case .flags(let flags):
@@ -74,6 +81,25 @@ struct ColumnPin {
         case .texts(let texts):
             var text = ReplyWriter.singleLine(texts[row])
             text.withUTF8 { cursor.bytes(UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    @inline(__always)
+    private mutating func write(
+        _ number: Double,
+        _ cursor: inout TextCursor,
+        _ powers: UnsafePointer<PowersOfTen.Entry>
+    ) {
+        if number.isNaN { return cursor.byte(UInt8(ascii: "-")) }
+        let start = UnsafeMutableRawPointer(cursor.next)
+        if number != lastNumber.number || number == 0 {
+            cursor.number(number, powers: powers)
+            lastNumber.number = number
+            lastNumber.text = start.loadUnaligned(as: SIMD32<UInt8>.self)
+            lastNumber.count = UnsafeMutableRawPointer(cursor.next) - start
+        } else {
+            start.storeBytes(of: lastNumber.text, as: SIMD32<UInt8>.self)
+            cursor.next += lastNumber.count
         }
     }
 
@@ -106,7 +132,9 @@ struct ColumnPin {
                 withPointer(isPresent) { pin(.vectors(start, dimension: dimension, isPresent: $0), bytesMax) }
             }
         case .numbers(let numbers):
-            numbers.withUnsafeBufferPointer { pin(.numbers($0.baseAddress!), TextCursor.doubleBytesMax) }
+            // A text is copied whole, whatever its length.
+            let bytesMax = max(TextCursor.doubleBytesMax, MemoryLayout<SIMD32<UInt8>>.size)
+            numbers.withUnsafeBufferPointer { pin(.numbers($0.baseAddress!), bytesMax) }
         case .integers(let integers):
             integers.withUnsafeBufferPointer { pin(.integers($0.baseAddress!), 20) }
         case .flags(let flags):

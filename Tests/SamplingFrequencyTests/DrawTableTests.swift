@@ -68,6 +68,16 @@ import Testing
         }
     }
 
+    @Test func rowsEndBehindTheLast() {
+        var random = SeededGenerator()
+        var model = Self.randomModel(&random, rowCount: 2_000)
+        while let last = model.counts.keys.max() {
+            #expect(model.table.rowBound == Int(last) + 1)
+            for row in model.counts.keys.shuffled(using: &random).prefix(9) + [last] { model.remove(row) }
+        }
+        #expect(model.table.rowBound == 0)
+    }
+
     /// What was drawn must not depend on how the table came to be what it is.
     @Test func historyLeavesNoTrace() {
         var random = SeededGenerator()
@@ -81,6 +91,7 @@ import Testing
             for _ in 0..<500 {
                 let rows = (0..<2).map { plans[$0].countedRow(&generators[$0]) { model.counts[$0]! }.row }
                 #expect(rows[0] == rows[1])
+                #expect(plans[0].uniformRow(&generators[0]) == plans[1].uniformRow(&generators[1]))
             }
             for count in [1, 3, 1e100] {
                 #expect(plans[0].probability(ofCount: count) == plans[1].probability(ofCount: count))
@@ -129,11 +140,13 @@ import Testing
         #expect(ChiSquare.excess(hits, weights: rows.map { pow(model.counts[$0]!, power + 0.03) }) > 1)
     }
 
-    @Test func uniformDrawsKnowNoCounts() {
+    /// Side by side, and so far apart that trying would take long.
+    @Test(arguments: [1, 3, 37] as [UInt32])
+    func uniformDrawsKnowNoCounts(distance: UInt32) {
         var model = Model()
-        for row in 0..<3_000 as Range<UInt32> { model.set(row, row % 3 == 0 ? 0 : Double(row)) }
-        for row in stride(from: 0 as UInt32, to: 3_000, by: 7) { model.remove(row) }
-        let excluded = (0..<100 as Range<UInt32>).map { $0 * 11 }
+        for row in 0..<3_000 as Range<UInt32> { model.set(row * distance, row % 3 == 0 ? 0 : Double(row)) }
+        for row in stride(from: 0 as UInt32, to: 3_000, by: 7) { model.remove(row * distance) }
+        let excluded = (0..<100 as Range<UInt32>).map { $0 * 11 * distance }
         let plan = model.plan(excluding: excluded, power: 0)
         let rows = model.counts.keys.filter { !excluded.contains($0) }.sorted()
         #expect(plan.rowCount == rows.count)
