@@ -42,7 +42,7 @@ extension Collection {
             IdentifierSlot.set(chunk.pointee.identifiers + index, id)
             chunk.pointee.flags[index] = .isUsed
         }
-        chunk.pointee.touched[index] = FreeStamp.none
+        chunk.pointee.lives[index].freeStamp = FreeStamp.none
         identifiers.insert(row, hash)
         return row
     }
@@ -55,7 +55,7 @@ extension Collection {
 
     /// Takes a deletion back that did not become durable.
     func cancelFree(of row: UInt32) {
-        chunk(of: row).pointee.touched[Self.index(of: row)] = FreeStamp.none
+        chunk(of: row).pointee.lives[Self.index(of: row)].freeStamp = FreeStamp.none
     }
 
     /// Removes the id of a row and everything it has.
@@ -121,7 +121,7 @@ extension Collection {
         }
         writer.countSum.subtract(statistics, decay)
         // Only a durable deletion counts: the generation that replay arrives at must be this one.
-        chunk.pointee.lock.withWriteLock { chunk.pointee.generations[index] &+= 1 }
+        chunk.pointee.lock.withWriteLock { chunk.pointee.lives[index].generation &+= 1 }
         writer.freeRows.append(row)
         markRow(row)
         markFeatures(row)

@@ -9,22 +9,23 @@ import VectorIndex
 extension Collection {
     private static let entriesInRun = 256
 
-    func applyObservation(_ hit: Hit, _ position: UInt64, _ entries: UnsafeRawBufferPointer) {
+    func applyObservation(_ hit: Hit, _ position: UInt64, _ entries: RowEntries<RecentBank.Entry>) {
         count(hit) { totals in
-            forEachRun(of: entries, entryByteCount: RecentBank.Entry.byteCount) { run, first in
-                forEachObservation(in: run) { index, entry in
-                    change(entry.row, totals) { estimator.observe(&$0, hit) }
-                    recordRecent(position + UInt64(first + index), entry)
+            forEachRun(of: entries) { run in
+                change(entries, run, totals) { record, _ in estimator.observe(&record, hit) }
+                recent.set(position + UInt64(run.lowerBound), entries[run]) { chunk in
+                    writer.dirtyRecentChunks.insert(chunk)
+                    return true
                 }
             }
         }
     }
 
-    func applyFrequencies(_ hit: Hit, _ entries: UnsafeRawBufferPointer) {
+    func applyFrequencies(_ hit: Hit, _ entries: RowEntries<FrequencyEntry>) {
         count(hit) { totals in
-            forEachRun(of: entries, entryByteCount: Operation.frequencyEntryByteCount) { run, _ in
-                forEachFrequencyEntry(in: run) { entry in
-                    change(entry.row, totals) { estimator.set(&$0, hit, gap: entry.gap, count: entry.count) }
+            forEachRun(of: entries) { run in
+                change(entries, run, totals) { record, entry in
+                    estimator.set(&record, hit, gap: entry.gap, count: entry.count)
                 }
             }
         }
@@ -59,68 +60,60 @@ extension Collection {
         writer.dirty.totals = true
     }
 
-    /// Calls `body` with the next run of entries, which begin with a row, and the number of the first, under the draw lock.
-    private func forEachRun(
-        of entries: UnsafeRawBufferPointer,
-        entryByteCount: Int,
-        _ body: (UnsafeRawBufferPointer, Int) -> Void
-    ) {
-        let runByteCount = Self.entriesInRun * entryByteCount
-        for start in stride(from: 0, to: entries.count, by: runByteCount) {
-            let run = UnsafeRawBufferPointer(rebasing: entries[start..<min(start + runByteCount, entries.count)])
-            for offset in stride(from: 0, to: run.count, by: entryByteCount) {
-                warm(UInt32(littleEndian: run.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-            }
-            drawLock.withWriteLock { body(run, start / entryByteCount) }
+    /// Calls `body` with the next run of entries, under the draw lock.
+    private func forEachRun(of entries: RowEntries<some RowEntry>, _ body: (Range<Int>) -> Void) {
+        for start in stride(from: 0, to: entries.count, by: Self.entriesInRun) {
+            let run = start..<min(start + Self.entriesInRun, entries.count)
+            drawLock.withWriteLock { body(run) }
         }
     }
 
-    /// Asks for what `change` will look at: rows come in no order, and each would be a wait for memory three times over.
-    private func warm(_ row: UInt32) {
-        let chunk = chunk(of: row)
-        let index = Self.index(of: row)
-        prefetch(chunk.pointee.statistics + index, byteCount: MemoryLayout<FrequencyRecord>.stride)
-        prefetch(chunk.pointee.flags + index, byteCount: 1)
+    /// Changes the statistics of the rows of a run of entries. Under the draw lock.
+    @inline(__always)
+    private func change<Entry>(
+        _ entries: RowEntries<Entry>,
+        _ run: Range<Int>,
+        _ totals: FrequencyTotals,
+        _ body: (inout FrequencyRecord, Entry) -> Void
+    ) {
+        // One access to both for the whole run: each costs as much as what is done to an entry.
+        func changeAll(_ draws: inout DrawTable, _ sum: inout ExactSum) {
+            for index in run {
+                let ahead = index + Self.idsInStep
+                if ahead < entries.count { warm(entries[ahead].row, &draws) }
+                let entry = entries[index]
+                change(entry.row, totals, &draws, &sum) { body(&$0, entry) }
+            }
+        }
+        changeAll(&draws, &writer.countSum)
+    }
+
+    /// Asks for what `change` will look at: rows come in no order, and each would be a wait for memory twice over.
+    @inline(__always)
+    private func warm(_ row: UInt32, _ draws: inout DrawTable) {
+        warmStatistics(chunk(of: row), Self.index(of: row))
         if let mark = draws.address(of: row) { prefetch(mark, byteCount: 1) }
     }
 
-    /// Changes the statistics of a row. Under the draw lock.
+    /// Changes the statistics of a row.
     @inline(__always)
-    private func change(_ row: UInt32, _ totals: FrequencyTotals, _ body: (inout FrequencyRecord) -> Void) {
+    private func change(
+        _ row: UInt32,
+        _ totals: FrequencyTotals,
+        _ draws: inout DrawTable,
+        _ sum: inout ExactSum,
+        _ body: (inout FrequencyRecord) -> Void
+    ) {
         let chunk = chunk(of: row)
         let index = Self.index(of: row)
         let old = chunk.pointee.statistics[index]
         var new = old
         body(&new)
         chunk.pointee.lock.withWriteLock { chunk.pointee.statistics[index] = new }
-        if chunk.pointee.flags[index].contains(.hasVector) {
-            draws.update(row, from: totals.count(of: old), to: totals.count(of: new))
-        }
-        writer.countSum.subtract(old, decay)
-        writer.countSum.add(new, decay)
+        draws.update(row, from: totals.count(of: old), to: totals.count(of: new))
+        sum.subtract(old, decay)
+        sum.add(new, decay)
         markStatistics(row)
-    }
-
-    /// Under the draw lock.
-    private func recordRecent(_ position: UInt64, _ entry: RecentBank.Entry) {
-        recent.set(position, entry)
-        if recent.capacity > 0 { writer.dirtyRecentChunks.insert(recent.chunk(of: position)) }
-    }
-
-    @inline(__always)
-    func forEachObservation(in entries: UnsafeRawBufferPointer, _ body: (Int, RecentBank.Entry) -> Void) {
-        for index in 0..<entries.count / RecentBank.Entry.byteCount {
-            let offset = index * RecentBank.Entry.byteCount
-            let row = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-            let generation = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
-            body(index, RecentBank.Entry(row: row, generation: generation))
-        }
-    }
-
-    func forEachFrequencyEntry(in entries: UnsafeRawBufferPointer, _ body: (FrequencyEntry) -> Void) {
-        for offset in stride(from: 0, to: entries.count, by: Operation.frequencyEntryByteCount) {
-            body(FrequencyEntry(entries, at: offset))
-        }
     }
 }
 
@@ -131,25 +124,5 @@ extension ExactSum {
 
     mutating func subtract(_ record: FrequencyRecord, _ decay: CountDecay) {
         subtract(record.count, exponentOffset: CountDecay.epochExponent * decay.epoch(of: record.lastStep))
-    }
-}
-
-/// One entry of a `frequencies` operation.
-struct FrequencyEntry {
-    let row: UInt32
-    /// Nil: unchanged.
-    let gap: Double?
-    let count: Double?
-
-    init(_ entries: UnsafeRawBufferPointer, at offset: Int) {
-        row = UInt32(littleEndian: entries.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-        let gap = Double(
-            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 4, as: UInt64.self))
-        )
-        let count = Double(
-            bitPattern: UInt64(littleEndian: entries.loadUnaligned(fromByteOffset: offset + 12, as: UInt64.self))
-        )
-        self.gap = gap.isNaN ? nil : gap
-        self.count = count.isNaN ? nil : count
     }
 }

@@ -128,6 +128,12 @@ package final class Collection: @unchecked Sendable {
         chunks[Int(row) / ItemChunk.rowCount]
     }
 
+    /// The writer thread may look at all of it, others at the generation, under the chunk's lock.
+    @inline(__always)
+    func life(of row: UInt32) -> UnsafeMutablePointer<RowLife> {
+        chunk(of: row).pointee.lives + Self.index(of: row)
+    }
+
     /// The place of a row within its chunk.
     @inline(__always)
     static func index(of row: UInt32) -> Int {

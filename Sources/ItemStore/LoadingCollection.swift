@@ -55,7 +55,7 @@ final class LoadingCollection {
         let record = try RowRecord.decodeFirst(value, key: key)
         let (chunk, index) = place(of: key.row)
         rowApplied[Int(key.row)] = record.applied
-        chunk.pointee.generations[index] = record.generation
+        chunk.pointee.lives[index].generation = record.generation
         chunk.pointee.flags[index] = record.flags
         guard record.flags.contains(.isUsed) == !record.id.isEmpty else {
             throw Checksum.corrupt(key, "rows", "got flags \(record.flags.rawValue) and \(record.id.count) bytes of id")
@@ -148,7 +148,7 @@ final class LoadingCollection {
         case .free(let row):
             replayOnRow(row, group) { chunk, index in
                 chunk.pointee.clearIdentity(index)
-                chunk.pointee.generations[index] &+= 1
+                chunk.pointee.lives[index].generation &+= 1
             }
             replayOnFeatures(row, group) { chunk, index in chunk.pointee.setFeatures(index, nil) }
             replayOnStatistics(row, group) { $0 = .unseen }
@@ -161,16 +161,16 @@ final class LoadingCollection {
             replayOnFeatures(row, group) { chunk, index in chunk.pointee.setFeatures(index, json) }
         case .observe(let hit, let position, let entries):
             replayOnTotals(group) { $0.note(hit) }
-            collection.forEachObservation(in: entries) { index, entry in
-                replayOnStatistics(entry.row, group) { collection.estimator.observe(&$0, hit) }
-                replayOnRecent(position + UInt64(index), entry, group)
+            replayOnStatistics(entries, group) { record, _ in collection.estimator.observe(&record, hit) }
+            collection.recent.set(position, entries) { chunk in
+                guard recentApplied[chunk, default: 0] < group else { return false }
+                collection.writer.dirtyRecentChunks.insert(chunk)
+                return true
             }
         case .frequencies(let hit, let entries):
             replayOnTotals(group) { $0.note(hit) }
-            collection.forEachFrequencyEntry(in: entries) { entry in
-                replayOnStatistics(entry.row, group) {
-                    collection.estimator.set(&$0, hit, gap: entry.gap, count: entry.count)
-                }
+            replayOnStatistics(entries, group) { record, entry in
+                collection.estimator.set(&record, hit, gap: entry.gap, count: entry.count)
             }
         case .sequence(let number, let name):
             // Numbers only grow, which says all that `applied` could: a record that is newer is not set back.
@@ -219,20 +219,33 @@ final class LoadingCollection {
         collection.markStatistics(row)
     }
 
+    /// There are millions of entries to replay, in no order: what the next ones need is asked for ahead.
+    private func replayOnStatistics<Entry>(
+        _ entries: RowEntries<Entry>,
+        _ group: UInt64,
+        _ body: (inout FrequencyRecord, Entry) -> Void
+    ) {
+        guard let highest = entries.lazy.map(\.row).max() else { return }
+        _ = place(of: highest)
+        runApplied.withUnsafeBufferPointer { runApplied in
+            for (index, entry) in entries.enumerated() {
+                let ahead = index + Collection.idsInStep
+                if ahead < entries.count {
+                    let row = entries[ahead].row
+                    collection.warmStatistics(collection.chunk(of: row), Collection.index(of: row))
+                }
+                guard runApplied[Int(entry.row) / DirtyRecords.rowsInFrequencyRun] < group else { continue }
+                let chunk = collection.chunk(of: entry.row)
+                body(&chunk.pointee.statistics[Collection.index(of: entry.row)], entry)
+                collection.markStatistics(entry.row)
+            }
+        }
+    }
+
     private func replayOnTotals(_ group: UInt64, _ body: (inout FrequencyTotals) -> Void) {
         guard totalsApplied < group else { return }
         body(&totals)
         collection.writer.dirty.totals = true
-    }
-
-    private func replayOnRecent(_ position: UInt64, _ entry: RecentBank.Entry, _ group: UInt64) {
-        // The position only grows, which says all that `applied` could: a record that is newer is not set back.
-        collection.recent.restore(position: position + 1)
-        guard collection.recent.capacity > 0 else { return }
-        let chunk = collection.recent.chunk(of: position)
-        guard recentApplied[chunk, default: 0] < group else { return }
-        collection.recent.set(position, entry)
-        collection.writer.dirtyRecentChunks.insert(chunk)
     }
 
     // MARK: - The end
@@ -244,9 +257,9 @@ final class LoadingCollection {
             let (chunk, index) = (collection.chunk(of: row), Collection.index(of: row))
             let json = chunk.pointee.features[index]?.bytes
             let flags = chunk.pointee.flags[index]
-            if let generation = featureGenerations[row], generation != chunk.pointee.generations[index] {
+            if let generation = featureGenerations[row], generation != chunk.pointee.lives[index].generation {
                 let key = FeatureKey(collection: collection.number, row: row)
-                let expected = chunk.pointee.generations[index]
+                let expected = chunk.pointee.lives[index].generation
                 throw Checksum.corrupt(key, "features", "got generation \(generation), the row has \(expected)")
             }
             guard flags.contains(.isUsed) else {

@@ -13,7 +13,7 @@ import Darwin
 /// m^power ≈ Σ a_j(power)·T_j(x), within 1e-8 of it (the nearest singularity, m = 0, lies at x = −3, so the error falls
 /// by 3 + √8 with each degree). So Σ T_j(x) over the counts, for j = 0 ... 8, is all that has to be kept.
 ///
-/// The sums are integers in units of 2^−52: a count that goes takes away just what it brought, and nothing drifts in
+/// The sums are integers in units of 2^−51: a count that goes takes away just what it brought, and nothing drifts in
 /// years of updates. For the powers 0 and 1 the result is exact.
 struct CountMoments: Sendable, Equatable {
     private typealias Values = SIMD8<Int64>
@@ -33,18 +33,19 @@ struct CountMoments: Sendable, Equatable {
     /// Takes in a count of this significand.
     mutating func add(_ significand: Double) {
         count += 1
-        accumulate(Self.values(significand), 1)
+        accumulate(Self.values(significand, significand).0)
     }
 
     mutating func remove(_ significand: Double) {
         count -= 1
-        accumulate(Self.values(significand), -1)
+        accumulate(0 &- Self.values(significand, significand).0)
     }
 
     /// As removing the one and adding the other.
     mutating func replace(_ old: Double, with new: Double) {
-        // Each is below 2^53, so their difference is exact.
-        accumulate(Self.values(new) &- Self.values(old), 1)
+        let (old, new) = Self.values(old, new)
+        // Each is below 2^52, so their difference is exact.
+        accumulate(new &- old)
     }
 
     init() {}
@@ -52,7 +53,16 @@ struct CountMoments: Sendable, Equatable {
     /// Of so many counts with significand 1.
     init(ones count: Int) {
         self.count = count
-        accumulate(Self.values(1), Int128(count))
+        let values = Self.values(1, 1).0
+        let factor = Int128(count)
+        sums.0 = factor * Int128(values[0])
+        sums.1 = factor * Int128(values[1])
+        sums.2 = factor * Int128(values[2])
+        sums.3 = factor * Int128(values[3])
+        sums.4 = factor * Int128(values[4])
+        sums.5 = factor * Int128(values[5])
+        sums.6 = factor * Int128(values[6])
+        sums.7 = factor * Int128(values[7])
     }
 
     mutating func add(_ other: CountMoments) { accumulate(other, 1) }
@@ -72,25 +82,30 @@ struct CountMoments: Sendable, Equatable {
         sums.7 += factor * other.sums.7
     }
 
-    private mutating func accumulate(_ values: Values, _ factor: Int128) {
-        sums.0 &+= factor &* Int128(values[0])
-        sums.1 &+= factor &* Int128(values[1])
-        sums.2 &+= factor &* Int128(values[2])
-        sums.3 &+= factor &* Int128(values[3])
-        sums.4 &+= factor &* Int128(values[4])
-        sums.5 &+= factor &* Int128(values[5])
-        sums.6 &+= factor &* Int128(values[6])
-        sums.7 &+= factor &* Int128(values[7])
+    private mutating func accumulate(_ values: Values) {
+        sums.0 &+= Int128(values[0])
+        sums.1 &+= Int128(values[1])
+        sums.2 &+= Int128(values[2])
+        sums.3 &+= Int128(values[3])
+        sums.4 &+= Int128(values[4])
+        sums.5 &+= Int128(values[5])
+        sums.6 &+= Int128(values[6])
+        sums.7 &+= Int128(values[7])
     }
 
-    /// T_1 ... T_8 of a significand. T_1 = x has at most 52 bits behind the point, so it is exact.
-    private static func values(_ significand: Double) -> Values {
-        let x = 2 * significand - 3
-        var values = Values()
-        var (before, now) = (1.0, x)
+    /// T_1 ... T_8 of two significands, side by side. T_1 = x has at most 51 bits behind the point, so it is exact.
+    private static func values(_ first: Double, _ second: Double) -> (Values, Values) {
+        // Added to a multiple of 2^−51 between −1 and 1 times 2^51, its last bits are that integer; rounding by the
+        // processor. What is a trace outside is rounded more, which is as good: it is always the same.
+        let integers = SIMD2(repeating: 0x1.8p52)
+        let zero = SIMD2(repeating: Int64(bitPattern: (0x1.8p52).bitPattern))
+        let x = 2 * SIMD2(first, second) - 3
+        var values = (Values(), Values())
+        var (before, now) = (SIMD2(repeating: 1.0), x)
         for index in 0..<8 {
-            // Cut off: rounding would be a call of the library, and it is enough that it is always the same.
-            values[index] = Int64(now * 0x1p52)
+            let integer = unsafeBitCast(now * 0x1p51 + integers, to: SIMD2<Int64>.self) &- zero
+            values.0[index] = integer[0]
+            values.1[index] = integer[1]
             (before, now) = (now, 2 * x * now - before)
         }
         return values
@@ -100,7 +115,7 @@ struct CountMoments: Sendable, Equatable {
     func sum(_ power: PowerSeries) -> Double {
         var sum = power.coefficients[0] * Double(count)
         for (index, moment) in list.enumerated() {
-            sum += power.coefficients[index + 1] * (Double(moment) * 0x1p-52)
+            sum += power.coefficients[index + 1] * (Double(moment) * 0x1p-51)
         }
         return sum
     }

@@ -37,13 +37,23 @@ package struct ExactSum: Sendable {
         guard term > 0 else { return }
         assert(term.isNormal, "got \(term), expected a normal number")
         let significand = sign &* Int128(term.significandBitPattern | 1 << 52)
-        let exponent = Int(term.exponent) + exponentOffset
-        let place = parts.partitioningIndex { $0.exponent >= exponent }
+        let exponent = Int(term.exponentBitPattern) - 1_023 + exponentOffset
+        let place = place(of: exponent)
         if place == parts.count || parts[place].exponent != exponent {
             parts.insert(Part(exponent: exponent, sum: significand), at: place)
         } else {
             parts[place].sum &+= significand
             if parts[place].sum == 0 { parts.remove(at: place) }
         }
+    }
+
+    /// Where the part of an exponent is or belongs.
+    private func place(of exponent: Int) -> Int {
+        // Most sums have a part for every exponent between the lowest and the highest.
+        if let first = parts.first {
+            let guess = exponent &- first.exponent
+            if guess >= 0, guess < parts.count, parts[guess].exponent == exponent { return guess }
+        }
+        return parts.partitioningIndex { $0.exponent >= exponent }
     }
 }

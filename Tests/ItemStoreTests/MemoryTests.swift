@@ -51,6 +51,34 @@ import Testing
         }
     }
 
+    /// Against a list of all observations there were.
+    @Test(arguments: [0, 1, 499, 500, 1_234, 2_000])
+    func theBankHoldsTheLastObservations(capacity: Int) {
+        var random = SeededGenerator()
+        var bank = RecentBank(capacity: capacity)
+        var all: [RecentBank.Entry] = []
+        for _ in 0..<40 {
+            let run = (0..<Int.random(in: 0...700, using: &random)).map {
+                RecentBank.Entry(row: UInt32(all.count + $0), generation: 1)
+            }
+            var changed = Set<Int>()
+            bank.set(UInt64(all.count), run) {
+                changed.insert($0)
+                return true
+            }
+            all += run
+            #expect(bank.position == UInt64(all.count))
+            let isRight = bank.entries.map(\.row).sorted() == all.suffix(capacity).map(\.row)
+            #expect(isRight, "after \(all.count) observations")
+            let chunks = (all.count - run.count..<all.count).map { $0 % max(capacity, 1) / RecentBank.entriesInChunk }
+            #expect(changed == (capacity == 0 ? [] : Set(chunks)))
+        }
+        // What must not change stays.
+        let before = bank.entries
+        bank.set(UInt64(all.count), [RecentBank.Entry(row: 0, generation: 9)]) { _ in false }
+        #expect(bank.entries == before && bank.position == UInt64(all.count) + 1)
+    }
+
     @Test func theRowBitmapFindsMarkedRowsInOrder() {
         var bitmap = RowBitmap()
         let rows = [0, 1, 63, 64, 511, 512, 513, 1_000, 1_023]
@@ -89,7 +117,8 @@ import Testing
         #expect(
             seen == [
                 "7 assign 3 id", "7 free 4", "8 embedding 5 8 bytes", "8 features 6 {}",
-                "9 observe 11 700 1.25 at 70: 16 bytes", "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)",
+                "9 observe 11 700 1.25 at 70: row 1 of life 5, row 2 of life 6",
+                "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)",
                 "9 sequence 13 w", "10 sketch observation 14 1 18446744073709551615",
                 "10 sketch frequencies 15 3 gap Optional(1.5) count nil smallest 2.0 of 9",
             ]
@@ -104,10 +133,10 @@ import Testing
         case .features(let row, let json): "features \(row) \(String(decoding: json, as: UTF8.self))"
         case .observe(let hit, let position, let entries):
             "observe \(hit.step) \(hit.exponent) \(hit.weight) at \(position): "
-                + "\(entries.count) bytes"
+                + entries.map { "row \($0.row) of life \($0.generation)" }.joined(separator: ", ")
         case .frequencies(let hit, let entries):
             {
-                let entry = FrequencyEntry(entries, at: 0)
+                let entry = entries[0]
                 return "frequencies \(hit.step) \(hit.weight) row \(entry.row) gap \(entry.gap.debugDescription) "
                     + "count \(entry.count.debugDescription)"
             }()

@@ -22,7 +22,7 @@ func tryMapAnonymousMemory(byteCount: Int) -> UnsafeMutableRawPointer? {
 }
 
 /// Memory of its own that begins at a multiple of 2 MiB, on pages of that size where the system has them: a scan over
-/// pages of 4 KiB spends a third of its time on finding them.
+/// pages of 4 KiB spends a third of its time on finding them, and a look at a place that nobody looked at lately as much.
 struct LargePageMemory {
     static let pageByteCount = 2 << 20
 
@@ -30,9 +30,10 @@ struct LargePageMemory {
     private let mapping: UnsafeMutableRawPointer
     private let mappingByteCount: Int
 
-    /// Memory shorter than a large page stays on small ones; longer memory ends at the end of a large one.
-    init(byteCount: Int) {
-        let usesLargePages = byteCount >= Self.pageByteCount
+    /// Memory shorter than a large page stays on small ones; longer memory ends at the end of a large one. `isSparse`: most
+    /// of it will never be touched, so it is better off on small ones.
+    init(byteCount: Int, isSparse: Bool) {
+        let usesLargePages = byteCount >= Self.pageByteCount && !isSparse
         let byteCount =
             usesLargePages ? (byteCount + Self.pageByteCount - 1) & ~(Self.pageByteCount - 1) : byteCount
         mappingByteCount = byteCount + Self.pageByteCount

@@ -14,9 +14,10 @@ import Darwin
 /// The addresses stand in a mapping that is large enough for 2^32 rows and of which only touched pages exist, so it
 /// never moves. A new chunk is published by raising `count`: whoever has read the count may use every chunk below it.
 ///
-/// The codes of many chunks share a slab, so that scanning them is one long run over large pages. Slabs grow with the
-/// collection, each twice the one before up to 128 chunks or 64 MiB, so that what a slab holds ready stays in proportion;
-/// small ones are on small pages: there may be a thousand collections with a handful of items.
+/// Many chunks share a slab, so that scanning codes is one long run over large pages, and finding a row among millions does
+/// not begin with finding its page. Slabs grow with the collection, each twice the one before up to 128 chunks or 64 MiB of
+/// codes, so that what a slab holds ready stays in proportion; the first is on small pages: there may be a thousand
+/// collections with a handful of items.
 final class ChunkDirectory: @unchecked Sendable {
     static let chunkCountMax = (1 << 32) / ItemChunk.rowCount
 
@@ -28,7 +29,7 @@ final class ChunkDirectory: @unchecked Sendable {
     private static let chunksInSlabMax = 128
     private static let slabBytesMax = 64 << 20
     /// Writer thread only, like all that grows.
-    private var slabs: [(memory: LargePageMemory, codes: CodeSlab)] = []
+    private var slabs: [Slab] = []
     /// The chunks of the last slab.
     private var lastSlabChunks = 0..<0
 
@@ -46,7 +47,7 @@ final class ChunkDirectory: @unchecked Sendable {
             chunks[index]!.deallocate()
         }
         munmap(chunks, Self.chunkCountMax * MemoryLayout<UnsafeMutablePointer<ItemChunk>?>.stride)
-        for slab in slabs { slab.memory.deallocate() }
+        for slab in slabs { slab.deallocate() }
     }
 
     var count: Int { published.load(ordering: .acquiring) }
@@ -61,8 +62,7 @@ final class ChunkDirectory: @unchecked Sendable {
         for index in count..<max(count, wanted) {
             let chunk = UnsafeMutablePointer<ItemChunk>.allocate(capacity: 1)
             if index == lastSlabChunks.upperBound { addSlab() }
-            let firstSlot = (index - lastSlabChunks.lowerBound) * ItemChunk.rowCount
-            chunk.initialize(to: ItemChunk(dimension: dimension, codes: slabs.last!.codes, firstSlot: firstSlot))
+            chunk.initialize(to: slabs.last!.chunk(index - lastSlabChunks.lowerBound))
             chunks[index] = chunk
             published.store(index + 1, ordering: .releasing)
         }
@@ -72,17 +72,52 @@ final class ChunkDirectory: @unchecked Sendable {
         let chunkByteCount = CodeSlab.byteCount(slotCount: ItemChunk.rowCount, dimension: dimension)
         let wanted = min(max(2 * lastSlabChunks.count, Self.chunksInFirstSlab), Self.chunksInSlabMax)
         let chunkCount = max(1, min(wanted, Self.slabBytesMax / chunkByteCount))
-        let slotCount = chunkCount * ItemChunk.rowCount
         lastSlabChunks = lastSlabChunks.upperBound..<lastSlabChunks.upperBound + chunkCount
-        let memory = LargePageMemory(
-            byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension)
-        )
-        let codes = CodeSlab(memory: memory.start, slotCount: slotCount, dimension: dimension, metric: metric)
-        slabs.append((memory, codes))
+        slabs.append(Slab(chunkCount: chunkCount, dimension: dimension, metric: metric, isFirst: slabs.isEmpty))
     }
 
     /// The address space of all chunks, in bytes.
     var byteCount: Int {
         count * ItemChunk.byteCount(dimension: dimension)
+    }
+}
+
+/// The memory of some chunks. Records, vectors and codes lie apart: ids without an embedding take no memory for one.
+private struct Slab {
+    private let dimension: Int
+    private let records: LargePageMemory
+    private let vectors: LargePageMemory
+    private let codeMemory: LargePageMemory
+    private let codes: CodeSlab
+
+    init(chunkCount: Int, dimension: Int, metric: Metric, isFirst: Bool) {
+        let slotCount = chunkCount * ItemChunk.rowCount
+        self.dimension = dimension
+        records = LargePageMemory(byteCount: chunkCount * ItemChunk.recordByteCount, isSparse: isFirst)
+        vectors = LargePageMemory(
+            byteCount: chunkCount * ItemChunk.vectorByteCount(dimension: dimension),
+            isSparse: isFirst
+        )
+        codeMemory = LargePageMemory(
+            byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
+            isSparse: isFirst
+        )
+        codes = CodeSlab(memory: codeMemory.start, slotCount: slotCount, dimension: dimension, metric: metric)
+    }
+
+    /// A new chunk in the place of this number.
+    func chunk(_ number: Int) -> ItemChunk {
+        ItemChunk(
+            records: records.start + number * ItemChunk.recordByteCount,
+            vectors: vectors.start + number * ItemChunk.vectorByteCount(dimension: dimension),
+            codes: codes,
+            firstSlot: number * ItemChunk.rowCount
+        )
+    }
+
+    func deallocate() {
+        records.deallocate()
+        vectors.deallocate()
+        codeMemory.deallocate()
     }
 }

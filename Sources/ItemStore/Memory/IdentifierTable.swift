@@ -6,6 +6,9 @@ import VectorIndex
 /// chunks, so an entry only says where to look, and whoever looks compares the id under the chunk's lock. The home of
 /// an entry follows from its hash bits alone: growing a shard and closing the gap of a removed entry read no id.
 ///
+/// Shards grow one by one, so nobody waits for all of them; but as hashes are spread evenly, they have the same capacity
+/// most of the time, and the entries of all shards of a capacity lie side by side, on large pages when there are many.
+///
 /// Hashes are Swift's own, seeded afresh in every process, so nobody can send ids that all collide. Nothing of this
 /// table is stored: recovery builds it anew.
 final class IdentifierTable: @unchecked Sendable {
@@ -16,6 +19,8 @@ final class IdentifierTable: @unchecked Sendable {
     /// Beside the shards, not in them: changing a shard is an access to the whole of it, and who waits for its lock must
     /// not touch it.
     private let locks: UnsafeMutablePointer<ReadWriteLock>
+    /// The memory of all shards that have a capacity, by that capacity. Writer thread only.
+    private var memories: [Int: (memory: LargePageMemory, shardCount: Int)] = [:]
 
     /// The hash of an id, computed once for all that a request does with it.
     struct Hash {
@@ -36,16 +41,15 @@ final class IdentifierTable: @unchecked Sendable {
         shards = .allocate(capacity: Self.shardCount)
         locks = .allocate(capacity: Self.shardCount)
         for index in 0..<Self.shardCount {
-            (shards + index).initialize(to: Shard())
+            let entries = memory(forShard: index, capacity: Shard.smallestCapacity)
+            (shards + index).initialize(to: Shard(entries, capacity: Shard.smallestCapacity))
             (locks + index).initialize(to: ReadWriteLock())
         }
     }
 
     deinit {
-        for index in 0..<Self.shardCount {
-            shards[index].deallocate()
-            locks[index].destroy()
-        }
+        for index in 0..<Self.shardCount { locks[index].destroy() }
+        for (memory, _) in memories.values { memory.deallocate() }
         shards.deallocate()
         locks.deallocate()
     }
@@ -63,6 +67,12 @@ final class IdentifierTable: @unchecked Sendable {
         locks[hash.shard].withReadLock { shards[hash.shard].prefetch(hash.tag) }
     }
 
+    /// As `prefetch`, without the lock: see `firstMatchByWriter`.
+    @inline(__always)
+    func prefetchByWriter(_ hash: Hash) {
+        shards[hash.shard].prefetch(hash.tag)
+    }
+
     /// As `firstMatch`, without the lock: for the writer thread, beside which nobody changes the table.
     @inline(__always)
     func firstMatchByWriter<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
@@ -71,7 +81,28 @@ final class IdentifierTable: @unchecked Sendable {
 
     /// Adds an entry. The id must not be in the table. Writer thread only.
     func insert(_ row: UInt32, _ hash: Hash) {
+        if shards[hash.shard].isFull { grow(hash.shard) }
         locks[hash.shard].withWriteLock { shards[hash.shard].insert(row, hash.tag) }
+    }
+
+    private func grow(_ shard: Int) {
+        let old = shards[shard].capacity
+        let entries = memory(forShard: shard, capacity: 2 * old)
+        locks[shard].withWriteLock { shards[shard].move(to: entries, capacity: 2 * old) }
+        memories[old]!.shardCount -= 1
+        if memories[old]!.shardCount == 0 { memories.removeValue(forKey: old)!.memory.deallocate() }
+    }
+
+    /// Where a shard of this capacity has its entries: all zero, if it has not had that capacity before.
+    private func memory(forShard shard: Int, capacity: Int) -> UnsafeMutablePointer<UInt64> {
+        let entryCount = Self.shardCount * capacity
+        if memories[capacity] == nil {
+            let byteCount = entryCount * MemoryLayout<UInt64>.stride
+            memories[capacity] = (LargePageMemory(byteCount: byteCount, isSparse: false), 0)
+        }
+        memories[capacity]!.shardCount += 1
+        let start = memories[capacity]!.memory.start.bindMemory(to: UInt64.self, capacity: entryCount)
+        return start + shard * capacity
     }
 
     /// Removes the entry of `row` and, before anybody can look again, calls `body`. Writer thread only.
@@ -91,18 +122,20 @@ final class IdentifierTable: @unchecked Sendable {
     }
 
     private struct Shard {
-        private(set) var capacity = 16
+        static let smallestCapacity = 16
+
+        private(set) var capacity: Int
         private var count = 0
         private var entries: UnsafeMutablePointer<UInt64>
 
-        init() {
-            entries = .allocate(capacity: 16)
-            entries.initialize(repeating: 0, count: 16)
+        /// Without entries, over memory that is all zero.
+        init(_ entries: UnsafeMutablePointer<UInt64>, capacity: Int) {
+            self.entries = entries
+            self.capacity = capacity
         }
 
-        func deallocate() {
-            entries.deallocate()
-        }
+        /// Whether one more would be more than three in four.
+        var isFull: Bool { (count + 1) * 8 > capacity * 6 }
 
         private static func entry(_ row: UInt32, _ tag: UInt32) -> UInt64 {
             precondition(row < .max, "row \(row) is out of range")
@@ -134,8 +167,8 @@ final class IdentifierTable: @unchecked Sendable {
             return nil
         }
 
+        /// There must be room.
         mutating func insert(_ row: UInt32, _ tag: UInt32) {
-            if (count + 1) * 8 > capacity * 6 { grow() }
             place(Self.entry(row, tag))
             count += 1
         }
@@ -146,13 +179,12 @@ final class IdentifierTable: @unchecked Sendable {
             entries[index] = entry
         }
 
-        private mutating func grow() {
+        /// To memory that is all zero.
+        mutating func move(to newEntries: UnsafeMutablePointer<UInt64>, capacity newCapacity: Int) {
             let old = UnsafeMutableBufferPointer(start: entries, count: capacity)
-            capacity *= 2
-            entries = .allocate(capacity: capacity)
-            entries.initialize(repeating: 0, count: capacity)
+            capacity = newCapacity
+            entries = newEntries
             for entry in old where entry != 0 { place(entry) }
-            old.deallocate()
         }
 
         mutating func remove(_ row: UInt32, _ tag: UInt32) -> Bool {

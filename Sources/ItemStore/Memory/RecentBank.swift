@@ -5,11 +5,12 @@
 /// row was handed out again. Where an observation stands follows from its position in the stream of all of them; so the
 /// journal may repeat what a chunk of the stored bank already has.
 struct RecentBank: Sendable {
-    struct Entry: BitwiseCopyable, Sendable, Equatable {
+    struct Entry: RowEntry, BitwiseCopyable, Sendable, Equatable {
+        static let byteCount = 8
+
         let row: UInt32
         let generation: UInt32
 
-        static let byteCount = 8
         /// Where nothing was observed yet. No row has this number.
         static let none = Entry(row: .max, generation: 0)
     }
@@ -28,16 +29,27 @@ struct RecentBank: Sendable {
 
     var byteCount: Int { entries.capacity * Entry.byteCount }
 
-    /// Takes note of observation number `position` of the stream.
-    mutating func set(_ position: UInt64, _ entry: Entry) {
-        self.position = max(self.position, position + 1)
-        if capacity > 0 { set(place(of: position), entry) }
+    /// Takes note of observations, the first of which has number `position` in the stream, in those chunks that `mayChange`
+    /// says may change.
+    mutating func set(
+        _ position: UInt64,
+        _ observations: some RandomAccessCollection<Entry>,
+        mayChange: (_ chunk: Int) -> Bool
+    ) {
+        restore(position: position + UInt64(observations.count))
+        guard capacity > 0 else { return }
+        var place = Int(position % UInt64(capacity))
+        var rest = observations[...]
+        while !rest.isEmpty {
+            let chunk = place / Self.entriesInChunk
+            let next = rest.prefix(min((chunk + 1) * Self.entriesInChunk, capacity) - place)
+            if mayChange(chunk) {
+                for (offset, entry) in next.enumerated() { set(place + offset, entry) }
+            }
+            place = (place + next.count) % capacity
+            rest = rest.dropFirst(next.count)
+        }
     }
-
-    /// The chunk that an observation is in. There must be room for some.
-    func chunk(of position: UInt64) -> Int { place(of: position) / Self.entriesInChunk }
-
-    private func place(of position: UInt64) -> Int { Int(position % UInt64(capacity)) }
 
     private mutating func set(_ place: Int, _ entry: Entry) {
         if place >= entries.count {
@@ -61,6 +73,13 @@ struct RecentBank: Sendable {
 
     mutating func restore(position: UInt64) {
         self.position = max(self.position, position)
+    }
+}
+
+extension RecentBank.Entry {
+    init(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+        row = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        generation = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
     }
 }
 

@@ -29,7 +29,7 @@ struct RowRecord {
     ) throws -> Int {
         let id = IdentifierSlot.bytes(chunk.identifiers + index)
         let flags = chunk.flags[index]
-        let generation = chunk.generations[index]
+        let generation = chunk.lives[index].generation
         var vector = UnsafeRawBufferPointer(
             start: chunk.vectors + index * dimension,
             count: flags.contains(.hasVector) ? dimension * 4 : 0
@@ -144,7 +144,7 @@ struct FeatureRecord {
             _ = try transaction.delete(key, from: table)
             return headerByteCount
         }
-        let generation = chunk.generations[index]
+        let generation = chunk.lives[index].generation
         let size = headerByteCount + json.count
         try transaction.put(reserving: size, for: key, in: table) { value in
             var writer = ByteWriter(value)

@@ -67,7 +67,7 @@ extension Collection {
         guard draws.contains(entry.row) else { return false }
         let chunk = chunk(of: entry.row)
         return chunk.pointee.lock.withReadLock {
-            chunk.pointee.generations[Self.index(of: entry.row)] == entry.generation
+            chunk.pointee.lives[Self.index(of: entry.row)].generation == entry.generation
         }
     }
 
@@ -92,7 +92,7 @@ extension Collection {
             answer.vectors.reserveCapacity(drawn.rows.count * configuration.dimension)
         }
         for (number, row) in drawn.rows.enumerated() {
-            if number % Self.idsInRun == 0 { warm(drawn.rows[number...].prefix(Self.idsInRun), query.columns) }
+            if number % Self.idsInStep == 0 { warm(drawn.rows[number...].prefix(Self.idsInStep), query.columns) }
             let chunk = chunk(of: row)
             let index = Self.index(of: row)
             chunk.pointee.lock.withReadLock {

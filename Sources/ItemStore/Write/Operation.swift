@@ -24,14 +24,13 @@ enum Operation {
     case free(row: UInt32)
     case embedding(row: UInt32, vector: UnsafeRawBufferPointer)
     case features(row: UInt32, json: UnsafeRawBufferPointer)
-    case observe(Hit, position: UInt64, entries: UnsafeRawBufferPointer)
-    case frequencies(Hit, entries: UnsafeRawBufferPointer)
+    case observe(Hit, position: UInt64, entries: RowEntries<RecentBank.Entry>)
+    case frequencies(Hit, entries: RowEntries<FrequencyEntry>)
     case sequence(number: Int64, writer: UnsafeRawBufferPointer)
     case sketchObservation(Hit, hashes: UnsafeRawBufferPointer)
     case sketchFrequencies(Hit, entries: UnsafeRawBufferPointer)
 
     static let hashByteCount = 8
-    static let frequencyEntryByteCount = 20
 
     enum Code: UInt8 {
         case assign = 1
@@ -43,6 +42,49 @@ enum Operation {
         case sequence = 7
         case sketchObservation = 8
         case sketchFrequencies = 9
+    }
+}
+
+/// What an operation on many rows says of one.
+protocol RowEntry {
+    static var byteCount: Int { get }
+    var row: UInt32 { get }
+    init(_ bytes: UnsafeRawBufferPointer, at offset: Int)
+}
+
+/// The entries of an operation on many rows, decoded one by one from its bytes.
+struct RowEntries<Entry: RowEntry>: RandomAccessCollection {
+    private let bytes: UnsafeRawBufferPointer
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
+    }
+
+    var startIndex: Int { 0 }
+    var endIndex: Int { bytes.count / Entry.byteCount }
+
+    @inline(__always)
+    subscript(index: Int) -> Entry { Entry(bytes, at: index * Entry.byteCount) }
+}
+
+/// One entry of a `frequencies` operation.
+struct FrequencyEntry: RowEntry {
+    static let byteCount = 20
+
+    let row: UInt32
+    /// Nil: unchanged.
+    let gap: Double?
+    let count: Double?
+
+    init(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+        func double(_ offset: Int) -> Double? {
+            let bits = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            let value = Double(bitPattern: bits)
+            return value.isNaN ? nil : value
+        }
+        row = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        gap = double(offset + 4)
+        count = double(offset + 12)
     }
 }
 
@@ -198,14 +240,11 @@ struct OperationReader {
             return .features(row: row, json: json)
         case .observe:
             guard let hit = decodeHit(), let position = reader.integer(UInt64.self),
-                let entryCount = reader.integer(UInt32.self),
-                let entries = reader.bytes(Int(entryCount) * RecentBank.Entry.byteCount)
+                let entries = decodeEntries(of: RecentBank.Entry.self)
             else { return nil }
             return .observe(hit, position: position, entries: entries)
         case .frequencies:
-            guard let hit = decodeHit(), let entryCount = reader.integer(UInt32.self),
-                let entries = reader.bytes(Int(entryCount) * Operation.frequencyEntryByteCount)
-            else { return nil }
+            guard let hit = decodeHit(), let entries = decodeEntries(of: FrequencyEntry.self) else { return nil }
             return .frequencies(hit, entries: entries)
         case .sequence:
             guard let number = reader.integer(Int64.self), let length = reader.integer(UInt8.self),
@@ -223,6 +262,12 @@ struct OperationReader {
             else { return nil }
             return .sketchFrequencies(hit, entries: entries)
         }
+    }
+
+    private mutating func decodeEntries<Entry: RowEntry>(of type: Entry.Type) -> RowEntries<Entry>? {
+        guard let count = reader.integer(UInt32.self), let bytes = reader.bytes(Int(count) * Entry.byteCount)
+        else { return nil }
+        return RowEntries(bytes)
     }
 
     private mutating func decodeHit() -> Hit? {

@@ -102,7 +102,7 @@ extension Collection {
         guard chunk.pointee.flags[index] == .isUsed, chunk.pointee.features[index] == nil else { return nil }
         return EvictionCandidate(
             row: row,
-            generation: chunk.pointee.generations[index],
+            generation: chunk.pointee.lives[index].generation,
             lastStep: chunk.pointee.statistics[index].lastStep
         )
     }

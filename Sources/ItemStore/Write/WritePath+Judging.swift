@@ -81,7 +81,7 @@ extension WritePath {
     private func rows(of ids: PackedStrings, in collection: Collection) throws(StoreError) -> [UInt32] {
         var found = collection.rowsByWriter(of: ids)
         let isWaiting = found.contains { row in
-            row.map { stamp($0, in: collection).pointee == groupSerial } ?? false
+            row.map { isBeingFreed($0, in: collection) } ?? false
         }
         // Rows that are about to be freed may make the room that is missing.
         if isWaiting || !encoder.isEmpty && !hasRoom(for: found, in: collection) {
@@ -130,20 +130,20 @@ extension WritePath {
         }
     }
 
-    func stamp(_ row: UInt32, in collection: Collection) -> UnsafeMutablePointer<UInt32> {
-        collection.chunk(of: row).pointee.touched + Collection.index(of: row)
+    private func isBeingFreed(_ row: UInt32, in collection: Collection) -> Bool {
+        collection.life(of: row).pointee.freeStamp == groupSerial
     }
 
     private func judgeDelete(_ collection: Collection, _ ids: PackedStrings) -> [Bool] {
         collection.rowsByWriter(of: ids).map { row in
-            guard let row, stamp(row, in: collection).pointee != groupSerial else { return false }
+            guard let row, !isBeingFreed(row, in: collection) else { return false }
             free(row, in: collection)
             return true
         }
     }
 
     func free(_ row: UInt32, in collection: Collection) {
-        stamp(row, in: collection).pointee = groupSerial
+        collection.life(of: row).pointee.freeStamp = groupSerial
         encoder.free(collection: collection.number, row: row)
     }
 
@@ -187,8 +187,7 @@ extension WritePath {
         let hit = hit(at: try step(requestedStep, in: collection), in: collection)
         // A row that is about to be freed was settled, so its generation is that of the id.
         let entries = rows.map { row in
-            let generation = collection.chunk(of: row).pointee.generations[Collection.index(of: row)]
-            return RecentBank.Entry(row: row, generation: generation)
+            RecentBank.Entry(row: row, generation: collection.life(of: row).pointee.generation)
         }
         let position = collection.writer.judgedRecentPosition
         encoder.observe(collection: collection.number, hit, position: position, entries)
