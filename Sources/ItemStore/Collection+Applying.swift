@@ -131,7 +131,8 @@ extension Collection {
             $0.itemCount -= hadVector ? 1 : 0
             $0.featureByteCount -= featureByteCount
             $0.longIdByteCount -= IdentifierSlot.outlinedByteCount(idByteCount)
-            $0.totals.count = countTotal(in: $0.totals.epoch)
+            $0.totals.count = writer.countSum.total(in: $0.totals.epoch)
+            $0.drawByteCount = drawByteCount
         }
     }
 
@@ -152,7 +153,10 @@ extension Collection {
             setVector()
             draws.insert(row, count: count)
             // Under the lock: who draws takes the number of items from here.
-            updateSummary { $0.itemCount += 1 }
+            updateSummary {
+                $0.itemCount += 1
+                $0.drawByteCount = drawByteCount
+            }
         }
     }
 

@@ -5,13 +5,13 @@ import VectorIndex
 /// recent observations change together.
 ///
 /// A batch names thousands of ids. It is applied in runs, and the draw lock is let go in between, so that who draws does
-/// not wait for all of it.
+/// not wait for all of it. A run takes a fraction of a millisecond: waiting for those who draw, once a run, is what costs.
 extension Collection {
-    private static let entriesInRun = 256
+    private static let entriesInRun = 1_024
 
     func applyObservation(_ hit: Hit, _ position: UInt64, _ entries: RowEntries<RecentBank.Entry>) {
         count(hit) { totals in
-            forEachRun(of: entries) { run in
+            forEachRun(of: entries, hit) { run in
                 change(entries, run, totals) { record, _ in estimator.observe(&record, hit) }
                 recent.set(position + UInt64(run.lowerBound), entries[run]) { chunk in
                     writer.dirtyRecentChunks.insert(chunk)
@@ -23,7 +23,7 @@ extension Collection {
 
     func applyFrequencies(_ hit: Hit, _ entries: RowEntries<FrequencyEntry>) {
         count(hit) { totals in
-            forEachRun(of: entries) { run in
+            forEachRun(of: entries, hit) { run in
                 change(entries, run, totals) { record, entry in
                     estimator.set(&record, hit, gap: entry.gap, count: entry.count)
                 }
@@ -31,40 +31,41 @@ extension Collection {
         }
     }
 
-    /// Takes note of the step, lets `body` change counts, and makes C their sum again.
+    /// Lets `body` change counts, in the epoch of the hit, and makes C their sum again.
     func count(_ hit: Hit, _ body: (FrequencyTotals) -> Void) {
-        begin(hit)
-        body(totals)
-        updateSummary { $0.totals.count = countTotal(in: $0.totals.epoch) }
-    }
-
-    /// C, measured in an epoch.
-    func countTotal(in epoch: Int) -> Double {
-        writer.countSum.value(exponentOffset: CountDecay.epochExponent * epoch)
-    }
-
-    /// Takes note of the step, and measures everything in a new epoch if the hit begins one.
-    private func begin(_ hit: Hit) {
         let epochs = decay.epoch(of: max(totals.lastStep, hit.step)) - totals.epoch
-        if epochs == 0 {
-            updateSummary { $0.totals.note(hit) }
-        } else {
+        if epochs > 0 {
             drawLock.withWriteLock {
                 draws.rescale(byEpochs: epochs)
-                updateSummary {
-                    $0.totals.note(hit)
-                    $0.totals.count = countTotal(in: $0.totals.epoch)
-                }
+                publishTotals(hit)
             }
         }
+        body(totals)
+        publishTotals(hit)
         writer.dirty.totals = true
     }
 
-    /// Calls `body` with the next run of entries, under the draw lock.
-    private func forEachRun(of entries: RowEntries<some RowEntry>, _ body: (Range<Int>) -> Void) {
+    /// Step and C go together: what a hit weighs now, over what all of them weighed before it, could be anything.
+    private func publishTotals(_ hit: Hit) {
+        updateSummary {
+            $0.totals.note(hit)
+            $0.totals.count = writer.countSum.total(in: $0.totals.epoch)
+            $0.drawByteCount = drawByteCount
+        }
+    }
+
+    /// The memory of what is drawn from. Writer thread only.
+    var drawByteCount: Int { draws.byteCount + recent.byteCount }
+
+    /// Calls `body` with the next run of entries, under the draw lock. Whoever looks at counts without it sees those of half
+    /// a run with the C of the last one at most.
+    private func forEachRun(of entries: RowEntries<some RowEntry>, _ hit: Hit, _ body: (Range<Int>) -> Void) {
         for start in stride(from: 0, to: entries.count, by: Self.entriesInRun) {
             let run = start..<min(start + Self.entriesInRun, entries.count)
-            drawLock.withWriteLock { body(run) }
+            drawLock.withWriteLock {
+                body(run)
+                publishTotals(hit)
+            }
         }
     }
 
@@ -118,6 +119,13 @@ extension Collection {
 }
 
 extension ExactSum {
+    /// As C, measured in an epoch. What has faded to next to nothing is nothing: ids keep a trace of their counts
+    /// (`CountDecay.convert`), so it would no longer be their sum.
+    func total(in epoch: Int) -> Double {
+        let total = value(exponentOffset: CountDecay.epochExponent * epoch)
+        return total < 0x1p-960 ? 0 : total
+    }
+
     mutating func add(_ record: FrequencyRecord, _ decay: CountDecay) {
         add(record.count, exponentOffset: CountDecay.epochExponent * decay.epoch(of: record.lastStep))
     }

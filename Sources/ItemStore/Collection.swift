@@ -47,6 +47,7 @@ package final class Collection: @unchecked Sendable {
         var idCount = 0
         var featureByteCount = 0
         var longIdByteCount = 0
+        var drawByteCount = 0
     }
 
     /// What only the writer thread knows.
@@ -114,9 +115,8 @@ package final class Collection: @unchecked Sendable {
     /// The memory of the collection in bytes: chunks (counted whole), id table, long ids, features, and what draws need.
     package var memoryByteCount: Int {
         let summary = summary
-        let drawByteCount = drawLock.withReadLock { draws.byteCount + recent.byteCount }
         return chunks.byteCount + identifiers.byteCount + summary.featureByteCount + summary.longIdByteCount
-            + drawByteCount + sketchByteCount
+            + summary.drawByteCount + sketchByteCount
     }
 
     /// What of it is the sketch, the same from the first observation to the last.

@@ -290,7 +290,8 @@ final class LoadingCollection {
             summary.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
         }
         if let sketch { collection.writer.countSum = sketch.countSum() }
-        summary.totals.count = collection.countTotal(in: totals.epoch)
+        summary.totals.count = collection.writer.countSum.total(in: totals.epoch)
+        summary.drawByteCount = collection.drawByteCount
         collection.updateSummary { $0 = summary }
         collection.forgetJudged()
     }

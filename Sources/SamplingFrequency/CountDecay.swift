@@ -48,7 +48,8 @@ package struct CountDecay: Sendable, Equatable {
     }
 
     /// step / halfLife as a whole number of half-lives and a rest in steps, so that the weight is right to the last digits
-    /// however large the step.
+    /// also when there were many half-lives. (Steps above 2^53 are rounded to a Double; from 2^62 half-lives on nothing
+    /// fades any more.)
     private func position(of step: Int64, _ halfLife: Double) -> (exponent: Double, rest: Double) {
         let step = Double(step)
         let exponent = min((step / halfLife).rounded(.down), Self.exponentMax)
@@ -68,7 +69,7 @@ package struct CountDecay: Sendable, Equatable {
 /// What all hits of an observation have in common.
 package struct Hit: BitwiseCopyable, Sendable, Equatable {
     package let step: Int64
-    /// A hit weighs weight·2^exponent; `weight` is from 1 to 2.
+    /// A hit weighs weight·2^exponent; `weight` is from 1 to 2, but for steps above 2^53.
     package let exponent: Int
     package let weight: Double
 

@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
 /// The random numbers behind a draw: xoshiro256++ (Blackman and Vigna, 2019), seeded through SplitMix64. Written out, not
 /// left to the standard library, because a seed has to draw the same on every machine and with every version.
 package struct DrawGenerator: Sendable {
@@ -24,6 +32,14 @@ package struct DrawGenerator: Sendable {
     /// Uniform in [0, 1), in steps of 2^−53.
     package mutating func unit() -> Double {
         Double(next() >> 11) * 0x1p-53
+    }
+
+    /// How many tries fail before the first one that succeeds, each with this probability: by inversion. 2^62 at most.
+    package mutating func failures(beforeSuccessWith probability: Double) -> Int {
+        guard probability < 1 else { return 0 }
+        let count = (log1p(-unit()) / log1p(-probability)).rounded(.down)
+        // Not a number where nothing ever succeeds.
+        return count < 0x1p62 ? Int(count) : 1 << 62
     }
 
     /// Uniform in 0 ..< bound, which is above 0, without bias: the high half of a product, and another try for the few

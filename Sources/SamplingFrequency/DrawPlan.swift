@@ -22,7 +22,8 @@ package struct DrawPlan: Sendable {
     /// Σ (count / 2^topExponent)^power over the rows with a count; 0 if there are none.
     private var sum = 0.0
     private let rowBound: Int
-    private let excluded: Set<UInt32>
+    /// With their counts.
+    private let excluded: [UInt32: Double]
     /// At least one in so many of the numbers below `rowBound` must be a row that can be drawn, or looking for one by trial
     /// takes longer than finding it by rank.
     private static let numbersPerRowMax = 4
@@ -39,7 +40,7 @@ package struct DrawPlan: Sendable {
     package init(_ table: DrawTable, excluding excluded: [(row: UInt32, count: Double)], power: Double) {
         self.table = table
         self.power = power
-        self.excluded = Set(excluded.lazy.map(\.row))
+        self.excluded = Dictionary(uniqueKeysWithValues: excluded.lazy.map { ($0.row, $0.count) })
         rowBound = table.rowBound
         var ranks: [Int: [Int]] = [:]
         var moments: [Int: CountMoments] = [:]
@@ -90,9 +91,27 @@ package struct DrawPlan: Sendable {
     /// The probability that a draw by count^power hits a row with this count, one that the plan has.
     package func probability(ofCount count: Double) -> Double {
         guard count > 0, sum > 0 else { return 0 }
-        let scaled = Double(sign: .plus, exponent: -topExponent, significand: count)
-        let weight = power == 1 ? scaled : power == 0 ? 1 : pow(scaled, power)
+        // Significand and exponent each for itself: counts may be further apart than a Double reaches, and their powers not.
+        let scale = exp2(power * Double(Int(count.exponent) - topExponent))
+        let weight = (power == 1 ? count.significand : power == 0 ? 1 : pow(count.significand, power)) * scale
         return min(1, weight / sum)
+    }
+
+    /// The plan with these rows excluded as well. `count` tells their counts.
+    package func without(_ rows: Set<UInt32>, _ count: (UInt32) -> Double) -> DrawPlan {
+        var all = excluded
+        for row in rows { all[row] = count(row) }
+        return DrawPlan(table, excluding: all.map { ($0, $1) }, power: power)
+    }
+
+    /// How likely a uniform draw from this plan is one that `rest`, a plan with fewer rows, could have made.
+    package func uniformShare(of rest: DrawPlan) -> Double {
+        rowCount == 0 ? 0 : Double(rest.rowCount) / Double(rowCount)
+    }
+
+    /// The same for a draw by count.
+    package func countedShare(of rest: DrawPlan) -> Double {
+        sum == 0 ? 0 : rest.sum * exp2(power * Double(rest.topExponent - topExponent)) / sum
     }
 
     /// A row, each as likely as the next. There must be one.
@@ -100,7 +119,7 @@ package struct DrawPlan: Sendable {
         if rowCount * Self.numbersPerRowMax >= rowBound {
             while true {
                 let row = UInt32(random.below(rowBound))
-                if table.contains(row), excluded.isEmpty || !excluded.contains(row) { return row }
+                if table.contains(row), excluded.isEmpty || excluded[row] == nil { return row }
             }
         }
         let number = random.below(rowCount)
@@ -108,19 +127,17 @@ package struct DrawPlan: Sendable {
         return row(classes[place], number - (place == 0 ? 0 : rowsThrough[place - 1]))
     }
 
-    /// A row with a count, as likely as count^power, and its count. There must be one. Tries twice at most on average.
-    package func countedRow(_ random: inout DrawGenerator, _ count: (UInt32) -> Double) -> (row: UInt32, count: Double)
-    {
+    /// A row with a count, as likely as count^power. There must be one. Tries twice at most on average.
+    package func countedRow(_ random: inout DrawGenerator, _ count: (UInt32) -> Double) -> UInt32 {
         while true {
             let last = weightThrough.count - 1
             let weight = random.unit() * weightThrough[last]
             // The product may round up to the whole of it.
             let plan = classes[min(weightThrough.partitioningIndex { $0 > weight }, last)]
             let row = row(plan, random.below(plan.rowCount))
-            let count = count(row)
-            if power == 0 { return (row, count) }
-            let half = count.significand / 2
-            if random.unit() < (power == 1 ? half : pow(half, power)) { return (row, count) }
+            if power == 0 { return row }
+            let half = count(row).significand / 2
+            if random.unit() < (power == 1 ? half : pow(half, power)) { return row }
         }
     }
 

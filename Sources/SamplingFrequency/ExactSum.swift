@@ -20,7 +20,8 @@ package struct ExactSum: Sendable {
     package func value(exponentOffset: Int = 0) -> Double {
         guard let last = parts.last else { return 0 }
         var value = 0.0
-        for part in parts where part.exponent > last.exponent - 256 {
+        let first = parts.partitioningIndex { $0.exponent > last.exponent - 256 }
+        for part in parts[first...] {
             let exponent = max(-1_200, min(1_200, part.exponent - 52 - exponentOffset))
             value += Double(sign: .plus, exponent: exponent, significand: Double(part.sum))
         }

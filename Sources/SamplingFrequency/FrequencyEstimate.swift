@@ -87,7 +87,7 @@ package func estimate(
     return FrequencyEstimate(
         q: probability(q),
         p: probability(p),
-        count: count / totals.hitWeight,
+        count: count > 0 ? max(count / totals.hitWeight, .leastNormalMagnitude) : 0,
         gap: gap,
         lastStep: isKnown ? record.lastStep : nil,
         state: state

@@ -158,6 +158,50 @@ import Testing
         }
     }
 
+    /// Where a few items hold nearly all of the probability, tries are not made one by one; how many there were, and so
+    /// `expected`, is as if they had been.
+    @Test func uniqueDrawsOfAFewPopularItemsCostNoMoreTries() throws {
+        let fixture = try StoreFixture()
+        try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1))])
+        let counts = [1_000.0, 1_000, 50, 30, 10, 10, 10, 1]
+        let ids = counts.indices.map { Array("i\($0)".utf8) }
+        var writes: [Write] = ids.map { .put(collection: "c", id: $0, vector: [1], features: nil) }
+        let gaps = counts.map { _ in Double.nan }
+        writes.append(.setFrequencies(collection: "c", step: 1, ids: PackedStrings(ids), gaps: gaps, counts: counts))
+        try fixture.apply(writes)
+        let collection = try #require(fixture.store.collection(named: "c"))
+        let wanted = 7
+        var tries: [Double] = []
+        for seed in 0..<4_000 as Range<UInt64> {
+            let query = SampleQuery(.frequency(power: 1), count: wanted, isUnique: true, seed: seed)
+            let answer = try collection.sample(query)
+            // What `expected` says of the rarest row tells how many tries there were.
+            let (q, expected) = zip(answer.q, answer.expected).min { $0.0 < $1.0 }!
+            tries.append((log1p(-expected) / log1p(-q)).rounded())
+            #expect(answer.ids.count == wanted || tries.last == Double(100 * wanted))
+        }
+        // The same, one by one.
+        var random = SeededGenerator(seed: 4)
+        let ends = counts.reduce(into: [0.0]) { $0.append($0.last! + $1) }.dropFirst()
+        let simulated = tries.map { _ -> Double in
+            var seen: Set<Int> = []
+            var tries = 0
+            while seen.count < wanted, tries < 100 * wanted {
+                tries += 1
+                let value = Double.random(in: 0..<ends.last!, using: &random)
+                seen.insert(ends.firstIndex { value < $0 }!)
+            }
+            return Double(tries)
+        }
+        func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(values.count) }
+        func deviation(_ values: [Double]) -> Double {
+            (values.reduce(0) { $0 + ($1 - mean(values)) * ($1 - mean(values)) } / Double(values.count)).squareRoot()
+        }
+        let noise = deviation(simulated) / Double(tries.count).squareRoot()
+        #expect(abs(mean(tries) - mean(simulated)) < 5 * noise, "\(mean(tries)), simulated \(mean(simulated))")
+        #expect(abs(deviation(tries) - deviation(simulated)) < 5 * noise)
+    }
+
     @Test func whatCannotBeDrawnIsNoError() throws {
         let fixture = try StoreFixture()
         try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1, recentCount: 3))])

@@ -65,7 +65,7 @@ struct StoreModel {
             // Every observation is in one bucket of the first hash.
             var sum = ExactSum()
             for record in sketch.buckets[0..<sketch.layout.bucketCount] { sum.add(record, totals.decay) }
-            totals.count = sum.value(exponentOffset: CountDecay.epochExponent * totals.epoch)
+            totals.count = sum.total(in: totals.epoch)
             let record = id.withUnsafeBytes { sketch.record(of: sketch.layout.hash($0)) }
             return SamplingFrequency.estimate(record, totals: totals, liveItems: embeddedCount)
         }

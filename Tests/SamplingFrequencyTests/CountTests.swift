@@ -63,13 +63,14 @@ import Testing
         let estimator = GapEstimator(alpha: 0.5, decay: decay)
         var record = FrequencyRecord.unseen
         var totals = FrequencyTotals(decay: decay)
-        for step: Int64 in [0, .max] {
+        for step: Int64 in [0, 1_100, 2_000, 1_000_000_007, .max] {
             totals.note(decay.hit(at: step))
             if step == 0 { estimator.observe(&record, decay.hit(at: step)) }
+            totals.count = totals.hitWeight
+            let read = estimate(record, totals: totals, liveItems: 0)
+            #expect(read.count > 0 && read.q > 0 && log(read.q).isFinite)
+            #expect((log(read.q) < -700) == (step > 1_000))
         }
-        totals.count = 1
-        let read = estimate(record, totals: totals, liveItems: 0)
-        #expect(read.count > 0 && log(read.q) < -700 && log(read.q).isFinite)
         // A hit that comes too late for anything.
         estimator.observe(&record, decay.hit(at: .max))
         let before = record.count

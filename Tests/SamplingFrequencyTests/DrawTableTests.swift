@@ -89,7 +89,7 @@ import Testing
             let plans = [model.table, fresh].map { DrawPlan($0, excluding: excluded, power: power) }
             var generators = [DrawGenerator(seed: 5), DrawGenerator(seed: 5)]
             for _ in 0..<500 {
-                let rows = (0..<2).map { plans[$0].countedRow(&generators[$0]) { model.counts[$0]! }.row }
+                let rows = (0..<2).map { plans[$0].countedRow(&generators[$0]) { model.counts[$0]! } }
                 #expect(rows[0] == rows[1])
                 #expect(plans[0].uniformRow(&generators[0]) == plans[1].uniformRow(&generators[1]))
             }
@@ -119,6 +119,48 @@ import Testing
         }
     }
 
+    /// However far apart the counts are: a small power brings them together.
+    @Test func whatCanBeDrawnHasAProbability() {
+        var model = Model()
+        model.set(0, 0x1p53)
+        model.set(1, .leastNormalMagnitude)
+        let plan = model.plan(power: 0.001)
+        let (large, small) = (plan.probability(ofCount: 0x1p53), plan.probability(ofCount: .leastNormalMagnitude))
+        #expect(abs(small / large - exp2(-1.075)) < 1e-9 && abs(small + large - 1) < 1e-9)
+    }
+
+    /// What is taken out of a plan leaves the others as likely, to one another, as they were.
+    @Test(arguments: [0, 0.5, 1])
+    func aPlanKnowsWhatItLoses(power: Double) {
+        var random = SeededGenerator()
+        let model = Self.randomModel(&random, rowCount: 2_000)
+        let rows = model.counts.keys.shuffled(using: &random)
+        let plan = model.plan(excluding: Array(rows[0..<50]), power: power)
+        let rest = plan.without(Set(rows[50..<200])) { model.counts[$0]! }
+        #expect(rest.rowCount == rows.count - 200)
+        #expect(abs(plan.uniformShare(of: rest) - Double(rest.rowCount) / Double(plan.rowCount)) < 1e-12)
+        let left = rows[200...].reduce(0) { $0 + plan.probability(ofCount: model.counts[$1]!) }
+        #expect(abs(plan.countedShare(of: rest) - left) < 1e-7)
+        for row in rows[200...] {
+            let count = model.counts[row]!
+            let expected = plan.probability(ofCount: count)
+            #expect(abs(rest.probability(ofCount: count) * left - expected) <= 1e-6 * expected)
+        }
+    }
+
+    @Test func failuresAreGeometric() {
+        var random = DrawGenerator(seed: 8)
+        for probability in [0.9, 0.5, 0.03] {
+            let failures = (0..<100_000).map { _ in random.failures(beforeSuccessWith: probability) }
+            let counts = (0..<6).map { count in failures.count { $0 == count } } + [failures.count { $0 >= 6 }]
+            let weights = (0..<6).map { probability * pow(1 - probability, Double($0)) } + [pow(1 - probability, 6)]
+            #expect(ChiSquare.excess(counts, weights: weights) < 1)
+        }
+        #expect(random.failures(beforeSuccessWith: 1) == 0)
+        #expect(random.failures(beforeSuccessWith: 0) == 1 << 62)
+        #expect(random.failures(beforeSuccessWith: 1e-300) > 1 << 50)
+    }
+
     @Test(arguments: [0, 0.5, 0.75, 1])
     func drawsFollowTheProbabilities(power: Double) {
         var model = Model()
@@ -130,9 +172,7 @@ import Testing
         var hits = Array(repeating: 0, count: rows.count)
         var random = DrawGenerator(seed: 20_261)
         for _ in 0..<1_000_000 {
-            let (row, count) = plan.countedRow(&random) { model.counts[$0]! }
-            #expect(count == model.counts[row])
-            hits[places[row]!] += 1
+            hits[places[plan.countedRow(&random) { model.counts[$0]! }]!] += 1
         }
         let weights = rows.map { pow(model.counts[$0]!, power) }
         #expect(ChiSquare.excess(hits, weights: weights) < 1)
@@ -171,6 +211,12 @@ import Testing
             #expect(a?.moments == b?.moments)
         }
         #expect(table.classesInOrder.map(\.number) == fresh.classesInOrder.map(\.number))
+        for rowClass in fresh.classesInOrder {
+            let ranks = 0..<rowClass.moments.count
+            let rows = ranks.map { fresh.row($0, ofClass: rowClass.number) }
+            #expect(ranks.map { table.row($0, ofClass: rowClass.number) } == rows)
+            #expect(rows.map { table.rank(of: $0) } == Array(ranks))
+        }
         // And it goes on from there.
         for (row, count) in converted { table.remove(row, count: count) }
         #expect(table.rowCount == 0 && table.classesInOrder.isEmpty)

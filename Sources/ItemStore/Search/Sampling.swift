@@ -5,12 +5,9 @@ import SamplingFrequency
 ///
 /// A request is answered from one moment: counts, embeddings' existence and what is excluded do not change between its
 /// first draw and its last, for it holds the draw lock. So the probabilities that it is answered with sum to 1 over all that
-/// it could have drawn. Writes of statistics, first embeddings and deletions wait meanwhile: a microsecond a draw at most,
-/// plus what copying the embeddings takes.
+/// it could have drawn. Writes of statistics, first embeddings and deletions wait meanwhile: a microsecond a draw, plus what
+/// copying the embeddings takes, and by `recent` a look at the whole bank.
 extension Collection {
-    /// Unique draws give up after so many tries for each item wanted.
-    private static let triesPerItem = 100
-
     /// Draws negatives with their probabilities; fewer than wanted only if they have to be unique, or if there is nothing to
     /// draw. Draws that are not possible are no failure: an empty collection answers with no rows.
     package func sample(_ query: SampleQuery) throws(StoreError) -> SampleAnswer {
@@ -21,29 +18,27 @@ extension Collection {
         var random = DrawGenerator(seed: query.seed ?? UInt64.random(in: 0 ... .max))
         return drawLock.withReadLock {
             let summary = summary
-            let source = source(for: query, summary)
-            var draws = Draws(query)
-            while source.populationCount > 0, draws.wantsMore(of: source.populationCount, Self.triesPerItem) {
-                draws.append(source.draw(&random))
-            }
-            return answer(to: query, draws, summary)
+            return answer(to: query, draw(query, &random, summary), summary)
         }
     }
 
-    private func source(for query: SampleQuery, _ summary: Summary) -> any DrawSource {
+    private func draw(_ query: SampleQuery, _ random: inout DrawGenerator, _ summary: Summary) -> Draws {
         let count = { (row: UInt32) in self.count(of: row, summary.totals) }
-        if query.distribution == .recent {
-            return RecentSource(recent.entries.lazy.filter(isDrawable), excluding: rows(of: query.except))
+        let excluded = rows(of: query.except)
+        func plan(power: Double) -> DrawPlan {
+            DrawPlan(draws, excluding: excluded.map { ($0, count($0)) }, power: power)
         }
-        let excluded = rows(of: query.except).map { ($0, count($0)) }
         switch query.distribution {
-        case .uniform, .recent:
-            return UniformSource(plan: DrawPlan(draws, excluding: excluded, power: 0))
+        case .uniform:
+            return Draws(query, from: UniformSource(plan: plan(power: 0), count: count), &random)
         case .frequency(let power):
-            return FrequencySource(plan: DrawPlan(draws, excluding: excluded, power: power), count: count)
+            return Draws(query, from: FrequencySource(plan: plan(power: power), count: count), &random)
         case .mixed(let power, let inBatch, let uniform):
-            let plan = DrawPlan(draws, excluding: excluded, power: power)
-            return MixedSource(plan: plan, count: count, byFrequency: inBatch, uniform: uniform)
+            let source = MixedSource(plan: plan(power: power), count: count, byFrequency: inBatch, uniform: uniform)
+            return Draws(query, from: source, &random)
+        case .recent:
+            let source = RecentSource(recent.entries.lazy.filter(isDrawable), excluding: excluded)
+            return Draws(query, from: source, &random)
         }
     }
 
@@ -105,120 +100,5 @@ extension Collection {
             }
         }
         return answer
-    }
-}
-
-/// Where rows are drawn from, and how likely each is.
-private protocol DrawSource {
-    /// How many different rows can be drawn.
-    var populationCount: Int { get }
-    /// A row and its probability. There must be one.
-    func draw(_ random: inout DrawGenerator) -> (row: UInt32, q: Double)
-}
-
-private struct UniformSource: DrawSource {
-    let plan: DrawPlan
-
-    var populationCount: Int { plan.rowCount }
-
-    func draw(_ random: inout DrawGenerator) -> (row: UInt32, q: Double) {
-        (plan.uniformRow(&random), uniformProbability(itemCount: plan.rowCount))
-    }
-}
-
-private struct FrequencySource: DrawSource {
-    let plan: DrawPlan
-    let count: (UInt32) -> Double
-
-    var populationCount: Int { plan.countedRowCount }
-
-    func draw(_ random: inout DrawGenerator) -> (row: UInt32, q: Double) {
-        let (row, count) = plan.countedRow(&random, count)
-        return (row, plan.probability(ofCount: count))
-    }
-}
-
-private struct MixedSource: DrawSource {
-    let plan: DrawPlan
-    let count: (UInt32) -> Double
-    let byFrequency: Double
-    let uniform: Double
-    private let share: Double
-
-    init(plan: DrawPlan, count: @escaping (UInt32) -> Double, byFrequency: Double, uniform: Double) {
-        self.plan = plan
-        self.count = count
-        // Where nothing was counted, all draws are uniform.
-        let hasCounts = plan.countedRowCount > 0
-        self.byFrequency = hasCounts ? byFrequency : 0
-        self.uniform = hasCounts ? uniform : 1
-        let largest = max(self.byFrequency, self.uniform)
-        share = self.byFrequency / largest / (self.byFrequency / largest + self.uniform / largest)
-    }
-
-    var populationCount: Int { uniform > 0 ? plan.rowCount : plan.countedRowCount }
-
-    func draw(_ random: inout DrawGenerator) -> (row: UInt32, q: Double) {
-        let isByFrequency = random.unit() < share
-        let row = isByFrequency ? plan.countedRow(&random, count).row : plan.uniformRow(&random)
-        let q = mixedProbability(
-            q: plan.probability(ofCount: count(row)),
-            byFrequency: byFrequency,
-            uniform: uniform,
-            itemCount: plan.rowCount
-        )
-        return (row, q)
-    }
-}
-
-/// The bank of recent observations. Looks through it once a request: about 20 ns an observation.
-private struct RecentSource: DrawSource {
-    private let rows: [UInt32]
-    private let occurrences: [UInt32: Int]
-
-    init(_ entries: some Sequence<RecentBank.Entry>, excluding excluded: Set<UInt32>) {
-        rows = entries.lazy.map(\.row).filter { !excluded.contains($0) }
-        occurrences = rows.reduce(into: [:]) { $0[$1, default: 0] += 1 }
-    }
-
-    var populationCount: Int { occurrences.count }
-
-    func draw(_ random: inout DrawGenerator) -> (row: UInt32, q: Double) {
-        let row = rows[random.below(rows.count)]
-        return (row, Double(occurrences[row]!) / Double(rows.count))
-    }
-}
-
-/// What was drawn so far.
-private struct Draws {
-    private let wantedCount: Int
-    private let isUnique: Bool
-    private(set) var rows: [UInt32] = []
-    private(set) var probabilities: [Double] = []
-    private var seen: Set<UInt32> = []
-    private var tries = 0
-
-    init(_ query: SampleQuery) {
-        wantedCount = query.count
-        isUnique = query.isUnique
-    }
-
-    func wantsMore(of populationCount: Int, _ triesPerItem: Int) -> Bool {
-        guard rows.count < wantedCount else { return false }
-        // When all are drawn, no try will find another.
-        return !isUnique || rows.count < populationCount && tries < triesPerItem * wantedCount
-    }
-
-    mutating func append(_ draw: (row: UInt32, q: Double)) {
-        tries += 1
-        if isUnique, !seen.insert(draw.row).inserted { return }
-        rows.append(draw.row)
-        probabilities.append(draw.q)
-    }
-
-    var expectedCounts: [Double] {
-        probabilities.map { q in
-            isUnique ? expectedCount(q: q, tries: tries) : expectedCount(q: q, draws: wantedCount)
-        }
     }
 }
