@@ -74,7 +74,7 @@ final class PassUnderWay: Sendable {
 }
 
 /// What the threads of the pool share: the queries that wait, and the passes that are under way. Searches go together;
-/// a draw takes a millisecond at most and is one thread's, in its turn.
+/// a draw takes about a millisecond and is one thread's, in its turn.
 ///
 /// Bounded, closed once. A mutex and a condition of pthreads, because thread sanitizers understand them.
 final class SearchQueue: @unchecked Sendable {

@@ -7,8 +7,10 @@
 /// | count    | the smallest | other ids only add to it: this is a count-min sketch (Cormode, Muthukrishnan)   |
 /// | last A   | the smallest | other ids only move it on                                                      |
 ///
-/// An id with a bucket that nothing fell into was never seen; one with a bucket without a gap has no gap. So an estimate
-/// is the exact one wherever an id has one bucket for itself, and errs to the side of "more frequent" elsewhere.
+/// An id with a bucket that nothing fell into was never seen; one with a bucket without a gap has no gap. So the count is the
+/// exact one wherever an id has one bucket for itself, and too high elsewhere. The gap errs to the side of "more frequent",
+/// too, but for one thing: an id that comes often finds the gap of a rare one in a bucket that both have, and it takes about
+/// 1/α hits, or as many as the rare one had if those are fewer, to bring it down.
 ///
 /// The rules of `GapEstimator` hold for a bucket as they hold for an id. In particular: once per bucket and step, so ids
 /// of one batch that share a bucket are no gap of 0. Each does count, so the counts of any one hash's buckets sum to

@@ -96,6 +96,32 @@ struct ConnectionTests {
         }
     }
 
+    /// Many rows of many observations become durable at once. They are written in turns: after some of them the loop has
+    /// nothing to run, and looks at its other sockets, until it is told that a moment has passed.
+    @Test func manyRowsLetOthersHaveTheirTurn() async throws {
+        try await withConnection { channel, _ in
+            #expect(try await ask(channel, "CREATE c dim=1\n", lineCount: 1) == ["OK 0"])
+            let (count, idCount) = (8, 16_384)
+            let ids = Array(repeating: "a", count: idCount).joined(separator: " ")
+            let burst = (1...count).map { "OBSERVE c \($0) return=logq \(ids)\n" }.joined()
+            try await channel.writeInbound(ByteBuffer(string: burst))
+            var lineCount = 0
+            var momentCount = 0
+            let end = ContinuousClock.now + .seconds(60)
+            while lineCount < count * (idCount + 1) {
+                if let bytes = try await channel.readOutbound(as: ByteBuffer.self) {
+                    lineCount += bytes.readableBytesView.count { $0 == 0x0A }
+                } else {
+                    try #require(ContinuousClock.now < end, "no more than \(lineCount) lines came back")
+                    if lineCount > 0 { momentCount += 1 }
+                    await channel.testingEventLoop.advanceTime(by: .milliseconds(1))
+                    await Task.yield()
+                }
+            }
+            #expect(momentCount >= 2)
+        }
+    }
+
     // MARK: - Searches
 
     /// A search that waits for its turn on the connection waits all the same.

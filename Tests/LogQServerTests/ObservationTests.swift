@@ -1,5 +1,4 @@
 import Foundation
-import NIOConcurrencyHelpers
 import TestSupport
 import Testing
 
@@ -37,54 +36,6 @@ extension ServerSuite {
                     #expect(try await client.readReply() == expected, "batch \(number)")
                 }
             }
-        }
-
-        /// Many rows of many observations become durable at once; their text does not stop the event loop.
-        @Test func manyRowsLetOtherConnectionsHaveTheirTurn() async throws {
-            // The machine has other things to do too: the best of three.
-            var shares: [Double] = []
-            for _ in 0..<3 { shares.append(try await shareOfTheLongestPing()) }
-            print("the longest PING took these shares of the time: \(shares)")
-            #expect(shares.min()! < 1 / 16)
-        }
-
-        private func shareOfTheLongestPing() async throws -> Double {
-            let ids = Array(repeating: "a", count: 16_384)
-            // As many as go to the store in one batch, so that their outcomes come together.
-            let count = 8
-            let share = NIOLockedValueBox(1.0)
-            try await withServer { server in
-                let other = try server.connect()
-                #expect(try await other.ask("CREATE c dim=1") == ["OK 0"])
-                let client = try server.connect()
-                let start = ContinuousClock.now
-                try await client.send((1...count).map { Self.observation($0, ids) }.joined())
-                let isOver = NIOLockedValueBox(false)
-                let reading = Task { () throws -> Void in
-                    defer { isOver.withLockedValue { $0 = true } }
-                    for _ in 0..<count {
-                        let reply = try await client.readReply()
-                        #expect(reply?.count == 16_385)
-                    }
-                }
-                // Parsing takes time too: begin when it is over. This connection's own requests count as well.
-                var ownCount = 1
-                while true {
-                    let row = try await other.ask("INFO server").first { $0.hasPrefix("requests ") } ?? ""
-                    if Int(row.dropFirst("requests ".count)) == ownCount + count { break }
-                    ownCount += 1
-                }
-                var longest = Duration.zero
-                while !isOver.withLockedValue({ $0 }) {
-                    let asked = ContinuousClock.now
-                    #expect(try await other.ask("PING") == ["OK 0"])
-                    longest = max(longest, ContinuousClock.now - asked)
-                }
-                try await reading.value
-                let all = ContinuousClock.now - start
-                share.withLockedValue { $0 = longest / all }
-            }
-            return share.withLockedValue { $0 }
         }
 
         /// Shutting down the sending side, or QUIT, takes no row away.

@@ -30,7 +30,7 @@ package struct SampleQuery: Sendable {
     package var isUnique: Bool
     /// Ids that can't be drawn. They need not exist.
     package var except: PackedStrings
-    /// The same seed and the same state of the collection give the same draw; nil: a seed of the system's.
+    /// The same seed and the same rows, counts and bank give the same draw; nil: a seed of the system's.
     package var seed: UInt64?
     package var columns: TopKColumns
 
