@@ -60,6 +60,7 @@ package final class Collection: @unchecked Sendable {
         var countSum = ExactSum()
         /// Ids that a cap would take next: the oldest at the end.
         var evictionCandidates: [EvictionCandidate] = []
+        var evictionShortage: EvictionShortage?
         /// As `sequences`, the totals and the bank's position, with the effects of writes that are judged but not yet
         /// durable.
         var judgedSequences = WriterSequences()

@@ -179,7 +179,7 @@ extension Connection {
         if fits, end < lookup.rowCount {
             lookups.prepend(first)
         } else {
-            state.finish(first.place, with: .bytes(first.bytes))
+            state.finish(first.place, with: .bytes(first.bytes), heldByteCount: first.bytes.readableBytes)
         }
         return 1 + Self.workPerTurn * rows.count / lookup.rowsPerSlice
     }

@@ -48,7 +48,7 @@ struct ConnectionState<Answer>: ~Copyable {
 
     private struct Entry {
         let kind: Kind
-        let heldByteCount: Int
+        var heldByteCount: Int
         var answer: Answer?
     }
 
@@ -101,12 +101,16 @@ struct ConnectionState<Answer>: ~Copyable {
     /// Whether an answer to the request that starts next would leave at once.
     var isIdle: Bool { entries.isEmpty }
 
-    /// The request at `place` has its answer.
-    mutating func finish(_ place: Place, with answer: Answer) {
+    /// The request at `place` has its answer. `heldByteCount`: how much memory that takes, if it was not foreseen.
+    mutating func finish(_ place: Place, with answer: Answer, heldByteCount: Int? = nil) {
         guard !isClosed else { return }
         let index = Int(place.number - firstNumber)
         assert(entries[index].answer == nil)
         entries[index].answer = answer
+        if let heldByteCount {
+            self.heldByteCount += heldByteCount - entries[index].heldByteCount
+            entries[index].heldByteCount = heldByteCount
+        }
         switch entries[index].kind {
         case .write: writesUnderWay -= 1
         case .search: searchesUnderWay -= 1

@@ -25,6 +25,8 @@ package struct Limits: Sendable, Equatable {
     /// The most keys of `fields=`: more than any object has.
     package static let keysMax = 1_024
     package static let collectionsMax = 1_024
+    /// The most draws of `SAMPLE`, whatever `idsMax`: their features together stay below the 2 GiB of a `PackedStrings`.
+    package static let drawsMax = 1 << 19
     package static let scanRowsDefault = 1_000
     package static let scanRowsMax = 16_384
     /// How long a `TOPK` may take.

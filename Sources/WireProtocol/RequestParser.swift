@@ -86,7 +86,7 @@ private struct Parse {
             case .k:
                 request.k = try number(word, named: "k", max: limits.kMax)
             case .count:
-                request.count = try number(word, named: "n", max: limits.idsMax)
+                request.count = try number(word, named: "n", max: min(limits.idsMax, Limits.drawsMax))
             case .version:
                 guard NumberText.unsigned(word) == UInt64(Limits.protocolVersion) else {
                     let got = quotedNumber(word)

@@ -81,6 +81,66 @@ import Testing
         #expect(try Self.known(fixture, 0..<22) == [0, 1, 2, 20, 21])
     }
 
+    /// There is room under the cap for those that would come, if others gave way, but none in memory: then nobody gives way.
+    @Test func nobodyGivesWayForARequestThatFails() throws {
+        let dimension = 4_096
+        var limits = StoreLimits()
+        limits.memoryBytesMax = ItemChunk.byteCount(dimension: dimension) * 3 / 2
+        let fixture = try StoreFixture(limits: limits)
+        let configuration = CollectionConfiguration(dimension: dimension, idCountMax: 2_000)
+        try fixture.apply([.create(name: "c", configuration), Self.observe(0..<1_000, step: 1)])
+        let outcomes = try fixture.apply([Self.observe(2_000..<3_100, step: 2)])
+        guard case .failed(let error) = outcomes[0] else {
+            Issue.record("got \(outcomes)")
+            return
+        }
+        #expect(error.code == .full)
+        #expect(try Self.known(fixture, 0..<3_100) == Array(0..<1_000))
+        try fixture.restart(checkpointing: false)
+        #expect(try Self.known(fixture, 0..<3_100) == Array(0..<1_000))
+        #expect(fixture.store.collection(named: "c")?.totals.count == 1_000)
+    }
+
+    @Test func nobodyGivesWayWhenTheDiskIsFull() throws {
+        let fixture = try Self.store(cap: 10)
+        try fixture.apply([Self.observe(0..<10, step: 1), Self.observe(0..<3, step: 2)])
+        let disk = try FullDisk(fixture.directory.path + "/data.mdb")
+        disk.fill()
+        let outcomes = try fixture.apply([Self.observe(10..<15, step: 3)])
+        guard case .failed(let error) = outcomes[0] else {
+            Issue.record("got \(outcomes)")
+            return
+        }
+        #expect(error.code == .full)
+        #expect(try Self.known(fixture, 0..<15) == Array(0..<10))
+        disk.restore()
+        // Those seen longest ago are still the next ones.
+        try fixture.apply([Self.observe(10..<15, step: 3)])
+        #expect(try Self.known(fixture, 0..<15) == [0, 1, 2, 8, 9, 10, 11, 12, 13, 14])
+    }
+
+    /// That nobody can give way is remembered, until somebody can.
+    @Test func aFullCollectionTakesNewIDsWhenSomeHaveGone() throws {
+        let fixture = try Self.store(cap: 3)
+        let delete = { (number: Int) in Write.delete(collection: "c", ids: PackedStrings([Self.id(number)])) }
+        let isRefused = { (outcome: WriteOutcome) in
+            if case .failed(let error) = outcome { error.code == .limit } else { false }
+        }
+        try fixture.apply(
+            (0..<3).map { .put(collection: "c", id: Self.id($0), vector: [1], features: nil) }
+        )
+        for _ in 0..<3 { #expect(try fixture.apply([Self.observe([3], step: 1)]).map(isRefused) == [true]) }
+        // Also where the room comes in the same group.
+        let outcomes = try fixture.apply([delete(0), Self.observe([3], step: 2), Self.observe([4, 5], step: 3)])
+        #expect(outcomes.map(isRefused) == [false, false, true])
+        #expect(try Self.known(fixture, 0..<6) == [3])
+        #expect(try fixture.apply([Self.observe([4], step: 4)]).map(isRefused) == [false])
+        #expect(try Self.known(fixture, 0..<6) == [4])
+        try fixture.apply([delete(1)])
+        #expect(try fixture.apply([Self.observe([5, 6], step: 5)]).map(isRefused) == [false])
+        #expect(try Self.known(fixture, 0..<7) == [5, 6])
+    }
+
     /// Many more ids than fit, against a list.
     @Test func aStreamWithoutEndKeepsToItsCap() throws {
         let cap = 3_000

@@ -57,6 +57,22 @@ struct ConnectionStateTests {
         expect(state.mayStart(.write))
     }
 
+    /// How long an answer gets is known only when it is there; until it has left, it counts.
+    @Test func anAnswerHoldsWhatItTakes() {
+        var state = State(bounds: State.Bounds(heldBytesMax: 100))
+        let search = state.start(.search, heldByteCount: 10)
+        let read = state.start(.read, heldByteCount: 10)
+        expect(state.mayTakeRequest)
+        state.finish(read, with: "long", heldByteCount: 95)
+        expect(!state.mayTakeRequest)
+        state.finish(search, with: "")
+        expect(answers(&state) == ["", "long"])
+        expect(state.mayTakeRequest)
+        let next = state.start(.read, heldByteCount: 99)
+        expect(state.mayTakeRequest)
+        state.finish(next, with: "")
+    }
+
     @Test func boundsRequestsSearchesAndBytes() {
         var bounds = State.Bounds()
         bounds.requestsUnderWayMax = 3

@@ -32,6 +32,8 @@ struct RequestParserTests {
         #expect(try parse("HELP put").word == "put")
         #expect(try parse("TOPK shop 10000 [1]").k == 10_000)
         #expect(try parse("SAMPLE shop 16384").count == 16_384)
+        #expect(try parse("SAMPLE shop 524288", idsMax: 1 << 24).count == 524_288)
+        #expect { try parse("SAMPLE shop 524289", idsMax: 1 << 24) } throws: { ($0 as? WireError)?.code == .limit }
         let score = try parse("SCORE shop [1,2] a b")
         #expect(score.vector == [1, 2])
         #expect(score.ids == strings("a", "b"))

@@ -89,8 +89,9 @@ extension WritePath {
             try checkWritable()
             found = collection.rowsByWriter(of: ids)
         }
-        if try makeRoomUnderCap(for: found, ids, in: collection) { found = collection.rowsByWriter(of: ids) }
+        let victims = try victimsUnderCap(for: &found, ids, in: collection)
         try checkRoom(for: found, in: collection)
+        for row in victims { free(row, in: collection) }
         return found.indices.map { index in
             found[index]
                 ?? ids.withString(index) { id in
@@ -109,7 +110,7 @@ extension WritePath {
     }
 
     /// Fails unless all ids that have no row can get one.
-    private func checkRoom(for found: [UInt32?], in collection: Collection) throws(StoreError) {
+    func checkRoom(for found: [UInt32?], in collection: Collection) throws(StoreError) {
         let newCount = found.count { $0 == nil }
         let freeCount = collection.writer.freeRows.count
         let rowsLeft = Int(Collection.rowCountMax - collection.writer.rowCount) + freeCount
@@ -144,6 +145,7 @@ extension WritePath {
 
     func free(_ row: UInt32, in collection: Collection) {
         collection.life(of: row).pointee.freeStamp = groupSerial
+        pendingFreeCount += 1
         encoder.free(collection: collection.number, row: row)
     }
 
@@ -234,5 +236,7 @@ extension Collection {
         writer.judgedSequences = writer.sequences
         writer.judgedLastStep = totals.lastStep
         writer.judgedRecentPosition = recent.position
+        // Some were taken that have not given way.
+        writer.evictionCandidates = []
     }
 }

@@ -37,6 +37,8 @@ final class WritePath: @unchecked Sendable {
     var nextCollectionNumber: UInt32
     /// Distinguishes the groups of this process: see `FreeStamp`. Raised after every commit, failed ones too.
     var groupSerial: UInt32 = 1
+    /// How many rows the group under way is about to free.
+    var pendingFreeCount = 0
 
     /// Batches whose outcomes are not all told, in the order in which they came.
     private var openBatches: [OpenBatch] = []
@@ -182,6 +184,7 @@ final class WritePath: @unchecked Sendable {
             }
             encoder.removeAll()
             groupSerial = max(1, groupSerial &+ 1)
+            pendingFreeCount = 0
         }
         pending.removeAll(keepingCapacity: true)
         readings.removeAll()
