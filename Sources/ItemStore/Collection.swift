@@ -129,7 +129,8 @@ package final class Collection: @unchecked Sendable {
         chunks[Int(row) / ItemChunk.rowCount]
     }
 
-    /// The writer thread may look at all of it, others at the generation, under the chunk's lock.
+    /// The writer thread may look at all of it, others at the generation: under the chunk's lock, or under the draw lock if the
+    /// row has an embedding.
     @inline(__always)
     func life(of row: UInt32) -> UnsafeMutablePointer<RowLife> {
         chunk(of: row).pointee.lives + Self.index(of: row)

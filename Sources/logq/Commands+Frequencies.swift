@@ -27,8 +27,8 @@ struct ObserveCommand: ClientCommand {
 
     mutating func validate() throws {
         _ = try sequence()
-        guard returned != nil || !correction.isGiven else {
-            throw ValidationError("expected --unit, --batch and --strength only with --return")
+        guard returned != nil || correction.given.isEmpty else {
+            throw ValidationError("got \(correction.given) without --return, expected --return logq with it")
         }
     }
 
@@ -115,16 +115,21 @@ struct CorrectionOptions: ParsableArguments {
     @Option(help: "Draws a batch, for --unit expected.")
     var batch: Int?
 
-    @Option(help: "A factor for the logarithm (default: 1).")
+    @Option(parsing: .unconditional, help: "A factor for the logarithm (default: 1).")
     var strength: Double?
 
     mutating func validate() throws {
         guard (unit == .expected) == (batch != nil) else {
-            throw ValidationError("expected --unit expected and --batch together")
+            let got = unit == .expected ? "--unit expected without --batch" : "--batch with --unit \(unitName)"
+            throw ValidationError("got \(got), expected both --unit expected and --batch, or neither")
         }
     }
 
-    var isGiven: Bool { unit != nil || batch != nil || strength != nil }
+    /// The options that were given, for messages; empty if none was.
+    var given: String {
+        let all = [("--unit", unit != nil), ("--batch", batch != nil), ("--strength", strength != nil)]
+        return all.filter(\.1).map(\.0).joined(separator: " and ")
+    }
 
     var unitName: String { (unit ?? .q).rawValue }
 

@@ -92,8 +92,20 @@ struct CreateCommand: ClientCommand {
     )
     var sketchBuckets: Int?
 
-    @Option(help: "How many hashes the sketch has, 1 to 8.")
-    var sketchHashes = 4
+    @Option(help: "How many hashes the sketch has, 1 to 8 (default: 4).")
+    var sketchHashes: Int?
+
+    mutating func validate() throws {
+        if let sketchHashes, sketchBuckets == nil {
+            throw ValidationError(
+                "got --sketch-hashes \(sketchHashes) without --sketch-buckets, expected both, or no --sketch-hashes"
+            )
+        }
+    }
+
+    var sketch: Sketch? {
+        sketchBuckets.map { Sketch(bucketCount: $0, hashCount: sketchHashes ?? 4) }
+    }
 
     func report(_ client: LogQClient) async throws -> Report {
         try await client.create(
@@ -104,7 +116,7 @@ struct CreateCommand: ClientCommand {
             halfLife: halfLife,
             recentCount: recent,
             idCountMax: maxIds,
-            sketch: sketchBuckets.map { Sketch(bucketCount: $0, hashCount: sketchHashes) }
+            sketch: sketch
         )
         return .done
     }

@@ -67,7 +67,7 @@ struct Settings: ParsableArguments {
     @Option(help: "Memory of all items; past it new ids are refused (default four fifths of the machine's).")
     var maxMemoryBytes: Int?
 
-    @Option(help: "Size of the journal at which a checkpoint begins (default 33554432).")
+    @Option(help: "Size of the journal at which a checkpoint begins (default 134217728).")
     var checkpointBytes: Int?
 
     @Option(help: "Size of the journal at which writes wait for the checkpoint (default 268435456).")

@@ -88,6 +88,41 @@ import Testing
         #expect(try parse(GetCommand.self, "get", "items", "--", "-dash").ids == ["-dash"])
     }
 
+    @Test func factorsOfTheLogarithmMayBeNegative() throws {
+        let values = try parse(LogFrequencyCommand.self, "logq", "items", "--strength", "-1", "a")
+        #expect(values.correction.strength == -1 && values.ids == ["a"])
+        let batch = try parse(
+            ObserveCommand.self,
+            "observe",
+            "items",
+            "7",
+            "a",
+            "--return",
+            "logq",
+            "--strength",
+            "-0.5"
+        )
+        #expect(batch.correction.strength == -0.5 && batch.ids == ["a"])
+    }
+
+    @Test func hashesBelongToBuckets() throws {
+        #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3").sketch == nil)
+        let usual = try parse(CreateCommand.self, "create", "c", "--dim", "3", "--sketch-buckets", "100").sketch
+        #expect(usual?.bucketCount == 100 && usual?.hashCount == 4)
+        let other = try parse(
+            CreateCommand.self,
+            "create",
+            "c",
+            "--dim",
+            "3",
+            "--sketch-buckets",
+            "100",
+            "--sketch-hashes",
+            "8"
+        )
+        #expect(other.sketch?.bucketCount == 100 && other.sketch?.hashCount == 8)
+    }
+
     @Test func waysToDraw() throws {
         #expect(try parse(SampleCommand.self, "sample", "items", "5").distribution == .uniform)
         let powered = try parse(SampleCommand.self, "sample", "c", "5", "--by", "frequency", "--power", "0.75")
@@ -154,6 +189,8 @@ import Testing
         #expect(exitCode("sample", "items", "5", "--with", "rank") == 64)
         #expect(exitCode("logq", "items", "a", "--unit", "expected") == 64)
         #expect(exitCode("logq", "items", "a", "--batch", "5") == 64)
+        #expect(exitCode("logq", "items", "a", "--strength", "x") == 64)
+        #expect(exitCode("create", "c", "--dim", "3", "--sketch-hashes", "8") == 64)
         #expect(exitCode("load", "items", "--dim", "5") == 64)
         #expect(exitCode("ping", "--unix", "/a", "--host", "b") == 64)
         #expect(exitCode("ping", "--port", "70000") == 64)
@@ -176,6 +213,21 @@ import Testing
         )
         #expect(message("get", "items") == "Missing expected argument '<ids> ...' (see logq get --help)")
         #expect(message("topk", "c", "5")?.hasSuffix("expected one (see logq topk --help)") == true)
+        #expect(
+            message("create", "c", "--dim", "3", "--sketch-hashes", "8")
+                == "got --sketch-hashes 8 without --sketch-buckets, expected both, or no --sketch-hashes "
+                + "(see logq create --help)"
+        )
+        #expect(
+            message("logq", "c", "a", "--unit", "p", "--batch", "8")
+                == "got --batch with --unit p, expected both --unit expected and --batch, or neither "
+                + "(see logq logq --help)"
+        )
+        #expect(
+            message("observe", "c", "7", "a", "--unit", "p", "--strength", "-1")
+                == "got --unit and --strength without --return, expected --return logq with it "
+                + "(see logq observe --help)"
+        )
         #expect(message("nonsense")?.hasSuffix("(see logq --help)") == true)
     }
 

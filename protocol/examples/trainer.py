@@ -6,7 +6,7 @@
 Five topics, fifty items; item i belongs to topic i % 5 and is drawn with a probability that falls with i. The softmax over each batch is
 corrected by log q, which logqd estimates from the stream of batches. service.py asks for the result.
 """
-import base64, math, random, socket, struct, sys
+import base64, math, random, socket, struct, sys, uuid
 
 TOPICS, ITEMS, DIM, BATCH, STEPS, TAU, RATE = 5, 50, 8, 32, 150, 0.5, 0.2
 
@@ -39,6 +39,8 @@ def put(collection, id, vector):
 
 def main():
     logqd = connect(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:5647")
+    # A writer's numbers only rise, so each run is a writer of its own: what it sends is never taken for a retry of the last run's.
+    writer = f"trainer-{uuid.uuid4().hex[:8]}"
     rng = random.Random(7)
     queries = [[rng.gauss(0, 0.1) for _ in range(DIM)] for _ in range(TOPICS)]
     items = [[rng.gauss(0, 0.1) for _ in range(DIM)] for _ in range(ITEMS)]
@@ -51,7 +53,8 @@ def main():
     for step in range(1, STEPS + 1):
         batch = rng.choices(range(ITEMS), popularity, k=BATCH)
         ids = " ".join(f"item-{i}" for i in batch)
-        rows, = ask(logqd, f"OBSERVE items {step} seq=trainer:{step} return=logq unit=q {ids}")
+        # Numbers begin at 1, wherever steps do.
+        rows, = ask(logqd, f"OBSERVE items {step} seq={writer}:{step + 1} return=logq unit=q {ids}")
         log_q = [float(row.split()[1]) for row in rows]
         loss, moves = 0, [(vector, [0] * DIM) for vector in queries + items]
         for positive in batch:

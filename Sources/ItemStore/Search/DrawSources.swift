@@ -96,13 +96,13 @@ struct RecentSource: DrawSource {
     private let rows: [UInt32]
     private let occurrences: [UInt32: Int]
 
-    init(_ entries: some Sequence<RecentBank.Entry>, excluding excluded: Set<UInt32>) {
-        self.init(entries.lazy.map(\.row).filter { !excluded.contains($0) })
-    }
-
-    private init(_ rows: some Sequence<UInt32>) {
-        self.rows = Array(rows)
-        occurrences = self.rows.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+    /// Of each observation the row.
+    init(_ rows: [UInt32]) {
+        self.rows = rows
+        var occurrences: [UInt32: Int] = [:]
+        occurrences.reserveCapacity(rows.count)
+        for row in rows { occurrences[row, default: 0] += 1 }
+        self.occurrences = occurrences
     }
 
     var populationCount: Int { occurrences.count }
@@ -112,7 +112,7 @@ struct RecentSource: DrawSource {
     func probability(of row: UInt32) -> Double { Double(occurrences[row]!) / Double(rows.count) }
 
     func without(_ excluded: Set<UInt32>) -> (rest: RecentSource, share: Double) {
-        let rest = RecentSource(rows.lazy.filter { !excluded.contains($0) })
+        let rest = RecentSource(rows.filter { !excluded.contains($0) })
         return (rest, Double(rest.rows.count) / Double(rows.count))
     }
 }

@@ -1,5 +1,6 @@
 import PackedStrings
 import SamplingFrequency
+import VectorIndex
 
 /// Drawing negatives.
 ///
@@ -37,8 +38,7 @@ extension Collection {
             let source = MixedSource(plan: plan(power: power), count: count, byFrequency: inBatch, uniform: uniform)
             return Draws(query, from: source, &random)
         case .recent:
-            let source = RecentSource(recent.entries.lazy.filter(isDrawable), excluding: excluded)
-            return Draws(query, from: source, &random)
+            return Draws(query, from: RecentSource(drawableRecentRows(excluding: excluded)), &random)
         }
     }
 
@@ -57,13 +57,27 @@ extension Collection {
         return totals.count(of: chunk.pointee.lock.withReadLock { chunk.pointee.statistics[Self.index(of: row)] })
     }
 
-    /// Whether the id that was observed is still there and has an embedding.
-    private func isDrawable(_ entry: RecentBank.Entry) -> Bool {
-        guard draws.contains(entry.row) else { return false }
-        let chunk = chunk(of: entry.row)
-        return chunk.pointee.lock.withReadLock {
-            chunk.pointee.lives[Self.index(of: entry.row)].generation == entry.generation
+    /// The rows of the bank's observations, of those whose id is still there and has an embedding.
+    private func drawableRecentRows(excluding excluded: Set<UInt32>) -> [UInt32] {
+        let entries = recent.entries
+        var rows: [UInt32] = []
+        rows.reserveCapacity(entries.count)
+        for (index, entry) in entries.enumerated() {
+            if index + Self.idsInStep < entries.count { warmLife(of: entries[index + Self.idsInStep].row) }
+            // A row that can be drawn is not being freed, so its generation stands still.
+            if draws.contains(entry.row), life(of: entry.row).pointee.generation == entry.generation,
+                excluded.isEmpty || !excluded.contains(entry.row)
+            {
+                rows.append(entry.row)
+            }
         }
+        return rows
+    }
+
+    private func warmLife(of row: UInt32) {
+        guard let mark = draws.address(of: row) else { return }
+        prefetch(mark, byteCount: 1)
+        prefetch(life(of: row), byteCount: MemoryLayout<RowLife>.stride)
     }
 
     /// Asks for what an answer copies.
