@@ -16,8 +16,8 @@ import Darwin
 ///
 /// Many chunks share a slab, so that scanning codes is one long run over large pages, and finding a row among millions does
 /// not begin with finding its page. Slabs grow with the collection, each twice the one before up to 128 chunks or 64 MiB of
-/// codes, so that what a slab holds ready stays in proportion; the first is on small pages: there may be a thousand
-/// collections with a handful of items.
+/// codes, so that what a slab holds ready stays in proportion; the records and vectors of the first are on small pages: there
+/// may be a thousand collections with a handful of items.
 final class ChunkDirectory: @unchecked Sendable {
     static let chunkCountMax = (1 << 32) / ItemChunk.rowCount
 
@@ -98,9 +98,10 @@ private struct Slab {
             byteCount: chunkCount * ItemChunk.vectorByteCount(dimension: dimension),
             isSparse: isFirst
         )
+        // Scanned from end to end, however few there are.
         codeMemory = LargePageMemory(
             byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
-            isSparse: isFirst
+            isSparse: false
         )
         codes = CodeSlab(memory: codeMemory.start, slotCount: slotCount, dimension: dimension, metric: metric)
     }
