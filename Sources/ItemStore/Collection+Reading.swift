@@ -110,26 +110,36 @@ extension Collection {
         return lowest
     }
 
+    /// A page of items in row order.
+    package struct Page {
+        package var rows: [UInt32] = []
+        package var ids = PackedStrings()
+        /// How many chunks were looked through: there may be many rows without an embedding.
+        package var chunkCount = 0
+    }
+
     /// The items with a row above `row` (from the first, if nil), in row order, at most `limit`. An item that is there
-    /// throughout a series of scans appears in just one of them.
-    package func scan(after row: UInt32?, limit: Int) -> (rows: [UInt32], ids: PackedStrings) {
-        var rows: [UInt32] = []
-        var ids = PackedStrings()
+    /// throughout a series of scans appears in just one of them. Costs about 0.1 µs a chunk without embeddings.
+    package func scan(after row: UInt32?, limit: Int) -> Page {
+        var page = Page()
         var next = row.map { Int($0) + 1 } ?? 0
         let end = chunks.count * ItemChunk.rowCount
-        while next < end, rows.count < limit {
+        while next < end, page.rows.count < limit {
             let chunk = chunks[next / ItemChunk.rowCount]
-            let first = next % ItemChunk.rowCount
+            let indices = next % ItemChunk.rowCount..<ItemChunk.rowCount
+            let firstRow = next - indices.lowerBound
+            page.chunkCount += 1
+            next = firstRow + ItemChunk.rowCount
             chunk.pointee.lock.withReadLock {
-                for index in first..<ItemChunk.rowCount where rows.count < limit {
-                    next += 1
-                    guard chunk.pointee.flags[index].contains(.hasVector) else { continue }
-                    rows.append(UInt32(next - 1))
-                    ids.append(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
+                guard chunk.pointee.hasVectors else { return }
+                for index in indices where chunk.pointee.flags[index].contains(.hasVector) {
+                    guard page.rows.count < limit else { return }
+                    page.rows.append(UInt32(firstRow + index))
+                    page.ids.append(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
                 }
             }
         }
-        return (rows, ids)
+        return page
     }
 
     // MARK: - Finding rows

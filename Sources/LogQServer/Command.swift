@@ -27,6 +27,8 @@ final class Command: Sendable {
         case quit
         /// Reads, once.
         case read(@Sendable (Request, Services) throws(WireError) -> Reply)
+        /// Reads a page of rows, once.
+        case scan(@Sendable (Request, Services) throws(WireError) -> Page)
         /// Reads a row for each id, in slices.
         case lookup(@Sendable (Request, Services) throws(WireError) -> Lookup)
         /// Runs in the query pool.
@@ -61,6 +63,12 @@ struct Change: Sendable {
 /// What belongs to one connection.
 struct Session {
     var writer: ReplyWriter
+}
+
+/// Rows that were looked for, and how much of a turn's work that was: finding none may be the most of it.
+struct Page {
+    let rows: RowBlock
+    let work: Int
 }
 
 /// An answer with a row for each id: thousands of them are written in slices, between which other connections get their

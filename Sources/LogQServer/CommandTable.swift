@@ -192,7 +192,7 @@ enum CommandTable {
             ),
             "page through the ids that have an embedding",
             example: "SCAN songs after=999 limit=1000",
-            .read(Commands.scan)
+            .scan(Commands.scan)
         ),
     ]
 

@@ -61,12 +61,13 @@ extension Commands {
         }
     }
 
-    static func scan(_ request: Request, _ services: Services) throws(WireError) -> Reply {
+    static func scan(_ request: Request, _ services: Services) throws(WireError) -> Page {
         let collection = try services.collection(named: request.collection)
         let after = request.integer(.after).map { UInt32($0) }
         let limit = request.integer(.limit).map { Int($0) } ?? Limits.scanRowsDefault
-        let (rows, ids) = collection.scan(after: after, limit: limit)
-        return .rows(RowBlock(count: rows.count, [Column(.integers(rows.map { Int64($0) })), Column(.ids(ids))]))
+        let page = collection.scan(after: after, limit: limit)
+        let columns = [Column(.integers(page.rows.map { Int64($0) })), Column(.ids(page.ids))]
+        return Page(rows: RowBlock(count: page.rows.count, columns), work: page.rows.count + page.chunkCount)
     }
 }
 

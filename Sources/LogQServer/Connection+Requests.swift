@@ -111,6 +111,10 @@ extension Connection {
                 let reply = try handler(request, services)
                 if case .rows(let block) = reply { workLeft -= block.count }
                 send(reply)
+            case .scan(let handler):
+                let page = try handler(request, services)
+                workLeft -= page.work
+                send(.rows(page.rows))
             case .lookup(let handler):
                 let lookup = try handler(request, services)
                 workLeft -= lookup.rowCount
@@ -315,7 +319,7 @@ extension Command.Action {
     var kind: ConnectionState<Connection.Answer>.Kind {
         switch self {
         case .session, .quit: .session
-        case .read, .lookup: .read
+        case .read, .scan, .lookup: .read
         case .search, .sample: .search
         case .change: .write
         }

@@ -70,6 +70,16 @@ struct ItemChunk {
         codes.prepare(firstSlot..<firstSlot + rows)
     }
 
+    /// Whether any row has an embedding. Under the lock.
+    var hasVectors: Bool {
+        let bytes = UnsafeRawPointer(flags)
+        var all = SIMD64<UInt8>()
+        for offset in stride(from: 0, to: Self.rowCount, by: 64) {
+            all |= bytes.loadUnaligned(fromByteOffset: offset, as: SIMD64<UInt8>.self)
+        }
+        return all & RowFlags.hasVector.rawValue != SIMD64()
+    }
+
     /// Gives back what the rows hold elsewhere, and the lock.
     func deallocate() {
         for row in 0..<Self.rowCount {
