@@ -81,6 +81,13 @@ extension Collection {
         return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
     }
 
+    /// The same of rows that belong to ids, by the writer thread, which needs no locks.
+    func frequencySnapshotByWriter(of rows: [UInt32]) -> FrequencySnapshot {
+        let summary = summary
+        let records = rows.map { chunk(of: $0).pointee.statistics[Self.index(of: $0)] }
+        return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
+    }
+
     /// The scores of the ids that have an embedding. The dimension of the query must be the collection's.
     package func scores(of ids: PackedStrings, _ range: Range<Int>, against query: QueryVector) -> [Double?] {
         precondition(query.dimension == configuration.dimension)

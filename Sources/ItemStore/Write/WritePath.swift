@@ -54,12 +54,12 @@ final class WritePath: @unchecked Sendable {
         var outcomes: [WriteOutcome] = []
     }
 
-    /// What is known of these ids when the operations before `offset` have been applied, and none behind it.
+    /// What is known of these ids when the operations before the end of the write have been applied, and none behind it.
     private struct PendingReading {
         let collection: Collection
         let ids: PackedStrings
-        /// In the bytes of the encoder.
-        let offset: Int
+        /// The bytes of the encoder that are the write's. It has fewer, or none, if it settled in between or is a retry.
+        let offsets: Range<Int>
         let batch: Int
         let write: Int
     }
@@ -133,6 +133,7 @@ final class WritePath: @unchecked Sendable {
         for write in batch.writes {
             // An earlier write of this batch may have settled the group and told the batches before it.
             let outcome: WriteOutcome
+            let offset = encoder.byteCount
             do throws(StoreError) {
                 try checkWritable()
                 outcome = try judge(write)
@@ -141,7 +142,7 @@ final class WritePath: @unchecked Sendable {
             }
             let position = openBatches.count - 1
             if write.isJournalled { pending.append((position, openBatches[position].outcomes.count)) }
-            if case .done = outcome { noteReading(of: write, batch: position) }
+            if case .done = outcome { noteReading(of: write, from: offset, batch: position) }
             openBatches[position].outcomes.append(outcome)
             if encoder.byteCount >= limits.groupBytesMax { commitGroup() }
         }
@@ -149,12 +150,13 @@ final class WritePath: @unchecked Sendable {
 
     /// An observation may want to know what it has led to: this write's operations are the last ones so far. One that has
     /// no operations, a retry, is told all the same.
-    private func noteReading(of write: Write, batch: Int) {
+    private func noteReading(of write: Write, from offset: Int, batch: Int) {
         guard case .observe(let name, _, _, let ids, returnsFrequencies: true) = write, let collection = catalogue[name]
         else { return }
         let write = openBatches[batch].outcomes.count
+        let offsets = min(offset, encoder.byteCount)..<encoder.byteCount
         readings.append(
-            PendingReading(collection: collection, ids: ids, offset: encoder.byteCount, batch: batch, write: write)
+            PendingReading(collection: collection, ids: ids, offsets: offsets, batch: batch, write: write)
         )
     }
 
@@ -214,16 +216,24 @@ final class WritePath: @unchecked Sendable {
     /// Readings are taken in between, where they belong: what later writes of the group do is not in them.
     private func applyGroup() {
         var readings = readings[...]
+        // Of the write whose reading is the next one, once its observation has been applied.
+        var rows: [UInt32]?
         func takeReadings(upTo offset: Int) {
-            while let reading = readings.first, reading.offset <= offset {
+            while let reading = readings.first, reading.offsets.upperBound <= offset {
                 readings.removeFirst()
-                let snapshot = reading.collection.frequencySnapshot(of: reading.ids, 0..<reading.ids.count)
+                let snapshot =
+                    rows.map { reading.collection.frequencySnapshotByWriter(of: $0) }
+                    ?? reading.collection.frequencySnapshot(of: reading.ids, 0..<reading.ids.count)
+                rows = nil
                 openBatches[reading.batch].outcomes[reading.write] = .observed(snapshot)
             }
         }
         forEachOperation { collection, operation, offset in
             takeReadings(upTo: offset)
             collection.apply(operation)
+            if case .observe(_, _, let entries) = operation, readings.first?.offsets.contains(offset) ?? false {
+                rows = entries.map(\.row)
+            }
         }
         takeReadings(upTo: .max)
     }
