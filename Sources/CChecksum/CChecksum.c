@@ -1,11 +1,11 @@
-// CRC-32C. The reflected polynomial is 0x82F63B78; as in zlib the register is inverted on entry and on exit, so that
-// leading zeros count and results chain.
+// CRC-32C. The reflected polynomial is 0x82F63B78. As in zlib, the register is inverted on entry and on exit. So
+// leading zeros change the result, and results can be chained.
 //
-// Slicing by eight: table[0][b] is the effect of byte b on the register, table[k][b] that of byte b followed by k
-// zero bytes. Eight bytes then cost eight independent look-ups instead of eight dependent ones.
+// Slicing by eight: table[0][b] is the effect of byte b on the register, and table[k][b] is the effect of byte b
+// followed by k zero bytes. So the look-ups for eight bytes do not depend on each other.
 //
-// The instruction has a latency of three cycles for eight bytes: a record of 280 bytes takes about 100 cycles, which
-// is little beside storing it. Interleaved streams would be faster on long inputs; ours are at most a page long.
+// The CPU's instruction takes three cycles for eight bytes. So a record of 280 bytes takes about 100 cycles, far less
+// than storing it. Interleaved streams would be faster for long inputs, but a record is at most one page long.
 
 #include "CChecksum.h"
 
@@ -95,16 +95,15 @@ static int has_crc_instructions(void) {
 #if defined(__linux__)
     return (getauxval(AT_HWCAP) & (1ul << 7)) != 0;  // HWCAP_CRC32
 #else
-    return 1;  // every 64-bit ARM that Apple sells has them
+    return 1;  // all of Apple's 64-bit ARM CPUs have them
 #endif
 }
 
 #endif
 
 static uint32_t (*chosen)(uint32_t, const void *, size_t) = checksum_crc32c_portable;
-static const char *chosen_name = "portable";
 
-// Runs before main, hence before any thread that could see a half-filled table.
+// Runs before main, so no thread can see a half-filled table.
 __attribute__((constructor))
 static void choose(void) {
     for (uint32_t byte = 0; byte < 256; byte += 1) {
@@ -124,20 +123,14 @@ static void choose(void) {
     unsigned int eax, ebx, ecx, edx;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_SSE4_2)) {
         chosen = crc32c_sse42;
-        chosen_name = "sse4.2";
     }
 #elif defined(__aarch64__)
     if (has_crc_instructions()) {
         chosen = crc32c_armv8;
-        chosen_name = "armv8-crc";
     }
 #endif
 }
 
 uint32_t checksum_crc32c(uint32_t crc, const void *bytes, size_t count) {
     return chosen(crc, bytes, count);
-}
-
-const char *checksum_crc32c_name(void) {
-    return chosen_name;
 }

@@ -1,4 +1,4 @@
-// Which set of kernels this CPU runs, and the scores made from their sums.
+// Chooses the set of kernels for this CPU, and turns the sums of a set into scores.
 #include "Codes.h"
 
 #include <math.h>
@@ -12,8 +12,12 @@
 
 #pragma STDC FP_CONTRACT OFF
 
-// The sets this CPU can run, best first; ends with null.
-static const vector_kernels *available[4];
+// A score that is missing in a switch is an error, as in Swift.
+#pragma clang diagnostic error "-Wswitch"
+
+// The sets that this CPU can run: best first, the scalar one last, then a null. x86-64 has the most sets, three.
+enum { sets_max = 3 };
+static const vector_kernels *available[sets_max + 1];
 static const vector_kernels *current;
 static pthread_once_t chosen = PTHREAD_ONCE_INIT;
 
@@ -29,7 +33,7 @@ static bool has_dot_products(void) {
 #if defined(__linux__)
     return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #else
-    return true;  // every Mac
+    return true;  // every Mac has them
 #endif
 }
 #endif
@@ -71,7 +75,7 @@ static void cosine_scores(
     const vector_kernels *kernels, const double *query, size_t dimension, double query_norm,
     const char *rows, size_t count, size_t stride, double *scores
 ) {
-    double squares[64];  // in blocks, so that they live on the stack
+    double squares[64];  // 64 rows at a time, so that these fit on the stack
     while (count > 0) {
         size_t block = count < 64 ? count : 64;
         kernels->dot_and_square(query, dimension, rows, block, stride, scores, squares);
@@ -103,11 +107,11 @@ void vector_kernels_scores(
     }
 }
 
-// Sets the bounds of the block of `row`: of its sixteen rows the largest of each term.
-static void set_bounds(const code_slab *slab, size_t row) {
-    size_t block = row / code_rows_in_block;
+// Sets the bounds of the block that contains `slot`: the largest value of each term among its 16 slots.
+static void set_bounds(const code_slab *slab, size_t slot) {
+    size_t block = slot / code_slots_in_block;
     code_terms bounds = {.norm = 0, .error = 0, .offset = -INFINITY};
-    for (size_t i = block * code_rows_in_block; i < (block + 1) * code_rows_in_block; ++i) {
+    for (size_t i = block * code_slots_in_block; i < (block + 1) * code_slots_in_block; ++i) {
         if (slab->norms[i] > bounds.norm) bounds.norm = slab->norms[i];
         if (slab->errors[i] > bounds.error) bounds.error = slab->errors[i];
         if (slab->offsets[i] > bounds.offset) bounds.offset = slab->offsets[i];
@@ -115,26 +119,26 @@ static void set_bounds(const code_slab *slab, size_t row) {
     slab->bounds[block] = bounds;
 }
 
-static void set_terms(const code_slab *slab, size_t row, code_terms terms) {
-    slab->norms[row] = terms.norm;
-    slab->errors[row] = terms.error;
-    slab->offsets[row] = terms.offset;
+static void set_terms(const code_slab *slab, size_t slot, code_terms terms) {
+    slab->norms[slot] = terms.norm;
+    slab->errors[slot] = terms.error;
+    slab->offsets[slot] = terms.offset;
 }
 
 static const code_terms empty_terms = {.norm = 0, .error = 0, .offset = -INFINITY};
 
 void vector_kernels_encode(
     const vector_kernels *kernels, const void *vector, size_t dimension, code_form form, const code_slab *slab,
-    size_t row
+    size_t slot
 ) {
-    set_terms(slab, row, kernels->encode(vector, dimension, form, slab, row));
-    set_bounds(slab, row);
+    set_terms(slab, slot, kernels->encode(vector, dimension, form, slab, slot));
+    set_bounds(slab, slot);
 }
 
-void code_slab_clear_row(const code_slab *slab, size_t row) {
-    set_terms(slab, row, empty_terms);
-    memset(scales_of(slab, row / code_rows_in_block) + row % code_rows_in_block * 4, 0, sizeof(float));
-    set_bounds(slab, row);
+void code_slab_clear_slot(const code_slab *slab, size_t slot) {
+    set_terms(slab, slot, empty_terms);
+    memset(scales_of(slab, slot / code_slots_in_block) + slot % code_slots_in_block * 4, 0, sizeof(float));
+    set_bounds(slab, slot);
 }
 
 typedef float floats4 __attribute__((vector_size(16)));
@@ -150,10 +154,10 @@ void code_slab_add(
     const code_slab *slab, size_t first, size_t end, const float *addends, float factor, float *offsets,
     code_terms *bounds
 ) {
-    const float *own = slab->offsets + first * code_rows_in_block;
+    const float *own = slab->offsets + first * code_slots_in_block;
     for (size_t block = first; block < end; ++block) {
         floats4 largest = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
-        for (size_t i = 0; i < code_rows_in_block; i += 4) {
+        for (size_t i = 0; i < code_slots_in_block; i += 4) {
             floats4 sums = *(const floats4_unaligned *)own + factor * *(const floats4_unaligned *)addends;
             *(floats4_unaligned *)offsets = sums;
             largest = larger(largest, sums);
@@ -169,6 +173,6 @@ void code_slab_add(
 }
 
 void code_slab_clear(const code_slab *slab, size_t first, size_t count) {
-    for (size_t row = first; row < first + count; ++row) set_terms(slab, row, empty_terms);
-    for (size_t row = first; row < first + count; row += code_rows_in_block) set_bounds(slab, row);
+    for (size_t slot = first; slot < first + count; ++slot) set_terms(slab, slot, empty_terms);
+    for (size_t slot = first; slot < first + count; slot += code_slots_in_block) set_bounds(slab, slot);
 }

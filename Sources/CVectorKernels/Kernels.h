@@ -1,4 +1,4 @@
-// What the files of this module share.
+// Declarations that the files of this module share.
 #pragma once
 
 #include "CVectorKernels.h"
@@ -14,12 +14,13 @@ extern const vector_kernels vector_kernels_avx512;
 extern const vector_kernels vector_kernels_neon;
 #endif
 
-// e^x − shifted, for one number: the same steps in every set, written so that a compiler makes vectors of a loop over
-// it. x = n·ln 2 + r with |r| ≤ ln 2 / 2; e^r by its Taylor polynomial; 2^n by building the exponent bits.
+// e^x for one number. Every set uses the same operations. It has no branches, so the compiler vectorizes loops over it.
+//
+// x = n·ln 2 + r with |r| ≤ ln 2 / 2. A Taylor polynomial gives e^r, and 2^n is built from its exponent bits.
 static inline __attribute__((always_inline)) float exponential(float x) {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    const float magic = 12582912.0f;  // 1.5·2^23: adding it rounds to an integer, which lands in the low bits
+    const float magic = 12582912.0f;  // 1.5·2^23: adding it rounds to an integer
     float shifted = x * 1.44269504f + magic;
     float n = shifted - magic;
     float r = x - n * 0.693359375f + n * 2.12194440e-4f;  // ln 2 in two parts
@@ -36,7 +37,8 @@ static inline __attribute__((always_inline)) float exponential(float x) {
     return e * power;
 }
 
-// The loop over it, with the sum in 16 lanes so that it too becomes vectors.
+// Sets each value to e^(value − shift), and returns the sum of the results. The sum has 16 lanes, so the compiler
+// vectorizes it too.
 static inline __attribute__((always_inline)) float exponentiate_all(float *values, size_t count, float shift) {
     float lanes[16] = {0};
     size_t i = 0;

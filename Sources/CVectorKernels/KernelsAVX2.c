@@ -1,16 +1,17 @@
-// The kernels for x86-64 with AVX2 and FMA. 6 × 16 results fill 12 of 16 registers.
+// The kernels for x86-64 with AVX2 and FMA. A tile of a matrix product is 6 × 16 and takes 12 of the 16 registers.
 #include "Codes.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-// Eight words from index 8 − n on: the first n have the sign bit that lets a lane be loaded.
+// The mask for loading n lanes is the eight words from index 8 − n on: the sign bits of the first n are set.
 static const int32_t tail_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 
-// Half a block at a time: eight sums of eight rows leave room for the rows and the products. A pair of products is
-// summed in 16 bits, with saturation: 2·255·64 is just below it, hence the limit on a query's codes.
+// Half a block at a time: eight queries' sums for eight slots leave registers for the codes and the products. Pairs of
+// products are summed in 16 bits, with saturation. A query's codes are at most 64, because 2·255·64 is just below the
+// limit.
 static inline __attribute__((always_inline)) void sum_products(
     const size_t count, const code_queries *queries, const uint8_t *codes, size_t groups, sums16 *sums
 ) {
@@ -22,11 +23,11 @@ static inline __attribute__((always_inline)) void sum_products(
         for (size_t query = 0; query < count; ++query) eight[query] = _mm256_set1_epi32(queries->starts[query]);
         for (size_t group = 0; group < groups; ++group, half_codes += 64, query_codes += 4 * code_queries_max) {
             if (half == 0) prefetch_codes(half_codes);
-            __m256i rows = _mm256_loadu_si256((const __m256i *)(const void *)half_codes);
+            __m256i slots = _mm256_loadu_si256((const __m256i *)(const void *)half_codes);
             for (size_t query = 0; query < count; ++query) {
                 int32_t four;
                 memcpy(&four, query_codes + 4 * query, sizeof four);
-                __m256i pairs = _mm256_maddubs_epi16(rows, _mm256_set1_epi32(four));
+                __m256i pairs = _mm256_maddubs_epi16(slots, _mm256_set1_epi32(four));
                 eight[query] = _mm256_add_epi32(eight[query], _mm256_madd_epi16(pairs, ones));
             }
         }

@@ -1,4 +1,4 @@
-// The kernels for x86-64 with AVX-512 and its VNNI. 8 × 48 results fill 24 of 32 registers.
+// The kernels for x86-64 with AVX-512 and VNNI. A tile of a matrix product is 8 × 48 and takes 24 of the 32 registers.
 #include "Codes.h"
 
 #if defined(__x86_64__)
@@ -14,11 +14,11 @@ static inline __attribute__((always_inline)) void sum_products(
     for (size_t query = 0; query < count; ++query) sums[query] = (sums16)_mm512_set1_epi32(queries->starts[query]);
     for (size_t group = 0; group < groups; ++group, codes += 64, query_codes += 4 * code_queries_max) {
         prefetch_codes(codes);
-        __m512i rows = _mm512_loadu_si512(codes);
+        __m512i slots = _mm512_loadu_si512(codes);
         for (size_t query = 0; query < count; ++query) {
             int32_t four;
             memcpy(&four, query_codes + 4 * query, sizeof four);
-            sums[query] = (sums16)_mm512_dpbusd_epi32((__m512i)sums[query], rows, _mm512_set1_epi32(four));
+            sums[query] = (sums16)_mm512_dpbusd_epi32((__m512i)sums[query], slots, _mm512_set1_epi32(four));
         }
     }
 }

@@ -1,18 +1,18 @@
-// The scan over codes for every vector set: one text, compiled once for each kind of CPU by the file that includes it.
-// The includer defines
-//   QUERY_CODE_MAX   the largest code of a query
-//   sum_products(count, queries, codes, groups, sums)
-//                    sets sums[0 ..< count], 16 sums of 32 bits each, to the sums of products of a block's codes
-//                    (without their 128) with those of the first `count` queries; count is a constant after inlining
+// The scan over codes for every vector set. Each set's file includes this text and compiles it for its own
+// instructions. It first defines
+//     QUERY_CODE_MAX   the largest code of a query
+//     sum_products(count, queries, codes, groups, sums)
+//                      sets sums[q], for each q < count, to 16 sums of 32 bits: Σ (code − 128)·(code of query q) for
+//                      each slot of the block; `count` is a constant after inlining
 //
-// A block is judged twice. First with its largest terms in place of each row's: what a query then still misses is one
-// number, to be made up for by sum·scale, and the scales stand in the block. That rules out all but a few blocks in ten
-// thousand; for those the terms of each row are fetched, unless they could hardly change anything: errors and norms
-// belong to the bound and are small beside the score, so the largest of a block does nearly as well; offsets do not.
+// A block is tested twice. The first test uses the block's bounds in place of each slot's terms. So a query needs only
+// one number for the whole block: the least sum·scale that passes. This test rules out all but a few blocks in ten
+// thousand. For the others, the second test reads the terms of each slot. It is skipped if the slab has no offsets and
+// the least sum·scale is above 0: norms and errors change the bound only a little.
 //
-// The arithmetic of the bound is written with the error of its rounding in mind (see code_queries): no term is
-// contracted or reordered, so for the same query codes every set keeps the same rows, but for those between the two
-// judgements.
+// No term of the bound is contracted or reordered, because its factors cover the rounding error of exactly this formula
+// (see code_queries). So with the same query codes every set finds the same hits. The only exceptions are slots that
+// pass the first test and would fail the second.
 
 #pragma clang fp contract(off)
 
@@ -21,7 +21,7 @@ typedef float floats16_unaligned __attribute__((vector_size(64), aligned(1), may
 typedef float floats8_unaligned __attribute__((vector_size(32), aligned(4)));
 typedef bool flags16 __attribute__((ext_vector_type(16)));
 
-// A bit for each lane that is not zero; lanes are 0 or −1.
+// One bit for each lane that is not zero; lanes are 0 or −1.
 static inline __attribute__((always_inline)) uint32_t bits_of(const sums16 *lanes) {
     flags16 flags = __builtin_convertvector(*lanes, flags16);
     uint16_t bits;
@@ -29,22 +29,23 @@ static inline __attribute__((always_inline)) uint32_t bits_of(const sums16 *lane
     return bits;
 }
 
-// For each query what sum·scale must reach in a row of the block if the row is to pass.
+// For each query, the least sum·scale with which a slot of the block can pass.
 static inline __attribute__((always_inline)) void missing_in_block(
     const code_queries *queries, code_terms bounds, float *missing
 ) {
 #define of(field) (*(const floats8_unaligned *)queries->field)
-    float8 rest = of(norm_factors) * bounds.norm + (of(error_factors) * bounds.error + of(offset_factors) * bounds.offset);
+    float8 rest =
+        of(norm_factors) * bounds.norm + (of(error_factors) * bounds.error + of(offset_factors) * bounds.offset);
     float8 all = of(thresholds) - rest;
     memcpy(missing, &all, sizeof all);
 #undef of
 }
 
-// The rows of a block that pass for one query, as bits.
-static inline __attribute__((always_inline)) uint32_t passing_rows(
-    const code_queries *queries, size_t query, const code_slab *slab, size_t row, const floats16 *products
+// A bit for each of the 16 slots from `slot` on: whether it passes for one query.
+static inline __attribute__((always_inline)) uint32_t passing_slots(
+    const code_queries *queries, size_t query, const code_slab *slab, size_t slot, const floats16 *products
 ) {
-#define of(field) (*(const floats16_unaligned *)(slab->field + row))
+#define of(field) (*(const floats16_unaligned *)(slab->field + slot))
     floats16 bound = *products
         + (queries->norm_factors[query] * of(norms)
            + (queries->error_factors[query] * of(errors) + queries->offset_factors[query] * of(offsets)));
@@ -59,7 +60,7 @@ static inline __attribute__((always_inline)) size_t scan_with(
 ) {
     size_t hit_count = 0;
     size_t block = *first;
-    const size_t room = code_rows_in_block * count;
+    const size_t room = code_slots_in_block * count;
     for (; block < end && hit_count + room <= hits_max; ++block) {
         float missing[code_queries_max] __attribute__((aligned(32)));
         missing_in_block(queries, slab->bounds[block], missing);
@@ -67,27 +68,28 @@ static inline __attribute__((always_inline)) size_t scan_with(
         sum_products(count, queries, block_of(slab, block), slab->groups, sums);
 
         const floats16 scales = *(const floats16_unaligned *)scales_of(slab, block);
-        uint32_t rows[code_queries_max];
+        uint32_t candidates[code_queries_max];
         uint32_t any = 0;
         for (size_t query = 0; query < count; ++query) {
-            // Not "at least": what is no number stays.
+            // Written as "not less than", because a slot is a hit if the product is not a number.
             sums16 may_pass = ~(__builtin_convertvector(sums[query], floats16) * scales < missing[query]);
-            rows[query] = bits_of(&may_pass);
-            any |= rows[query];
+            candidates[query] = bits_of(&may_pass);
+            any |= candidates[query];
         }
         if (__builtin_expect(any == 0, 1)) continue;
+        prefetch_rows(vectors, block);
 
-        size_t row = block * code_rows_in_block;
+        size_t first_slot = block * code_slots_in_block;
         for (size_t query = 0; query < count; ++query) {
-            if (rows[query] == 0) continue;
-            uint32_t passing = rows[query];
-            // An empty row has no scale, so it makes up for nothing that is missing.
+            if (candidates[query] == 0) continue;
+            uint32_t passing = candidates[query];
+            // An empty slot has scale 0, so it has failed the first test if anything is missing.
             if (slab->has_offsets || !(missing[query] > 0)) {
                 floats16 products = __builtin_convertvector(sums[query], floats16) * scales;
-                passing &= passing_rows(queries, query, slab, row, &products);
+                passing &= passing_slots(queries, query, slab, first_slot, &products);
             }
             for (; passing != 0; passing &= passing - 1) {
-                size_t hit = row + (size_t)__builtin_ctz(passing);
+                size_t hit = first_slot + (size_t)__builtin_ctz(passing);
                 prefetch_vector(vectors, hit);
                 hits[hit_count++] = (code_hit){(uint32_t)hit, (uint32_t)query};
             }
@@ -114,7 +116,7 @@ static size_t scan(
 }
 
 static code_terms encode(
-    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
+    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t slot
 ) {
-    return encode_row(vector, dimension, form, slab, row);
+    return encode_slot(vector, dimension, form, slab, slot);
 }

@@ -1,5 +1,5 @@
-// The kernels for 64-bit ARM with the dot products of bytes (ARMv8.2 and nearly all since). 8 × 12 results fill 24 of
-// 32 registers.
+// The kernels for 64-bit ARM with dot products of bytes (nearly all CPUs since ARMv8.2). A tile of a matrix product is
+// 8 × 12 and takes 24 of the 32 registers.
 #include "Codes.h"
 
 #if defined(__aarch64__)
@@ -7,8 +7,8 @@
 
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 
-// Four queries at a time: their 16 sums and a group of the block fit the registers. The instruction takes signed bytes,
-// so the codes lose their 128 here and the queries' starts are not needed.
+// Four queries at a time, because their 16 vectors of sums and one group of the block fit in the registers. The
+// instruction takes signed bytes, so the 128 is removed from each code, and `starts` is not used.
 static inline __attribute__((always_inline)) void sum_products(
     const size_t count, const code_queries *queries, const uint8_t *codes, size_t groups, sums16 *sums
 ) {
@@ -23,16 +23,16 @@ static inline __attribute__((always_inline)) void sum_products(
         }
         for (size_t group = 0; group < groups; ++group, group_codes += 64, query_codes += 4 * code_queries_max) {
             if (first == 0) prefetch_codes(group_codes);
-            int8x16_t rows[4];
+            int8x16_t slots[4];
             for (size_t part = 0; part < 4; ++part) {
-                rows[part] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(group_codes + 16 * part), shift));
+                slots[part] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(group_codes + 16 * part), shift));
             }
             for (size_t query = 0; query < some; ++query) {
                 int32_t four;
                 memcpy(&four, query_codes + 4 * query, sizeof four);
                 const int8x16_t same = vreinterpretq_s8_s32(vdupq_n_s32(four));
                 for (size_t part = 0; part < 4; ++part) {
-                    four_sums[query][part] = vdotq_s32(four_sums[query][part], rows[part], same);
+                    four_sums[query][part] = vdotq_s32(four_sums[query][part], slots[part], same);
                 }
             }
         }

@@ -1,4 +1,4 @@
-// The kernels in plain C: what the others are held against, and what runs where nothing better is known.
+// The kernels in plain C: the reference for the other sets, and the fallback for CPUs that can run no other set.
 #include "Codes.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -7,7 +7,7 @@ enum { lane_count = 16, tile_rows = 4, tile_columns = 8 };
 
 static float element(const char *row, size_t index) {
     float value;
-    memcpy(&value, row + index * sizeof value, sizeof value);  // a row may begin at any byte
+    memcpy(&value, row + index * sizeof value, sizeof value);  // a row may have any alignment
     return value;
 }
 
@@ -61,34 +61,34 @@ static void squared_distance(
     }
 }
 
-// Row by row, each with its own terms.
+// Tests each slot once, with its own terms.
 static size_t scan(
     const code_queries *queries, const code_slab *slab, code_vectors vectors, size_t *first, size_t end, code_hit *hits,
     size_t hits_max
 ) {
     size_t hit_count = 0;
     size_t block = *first;
-    const size_t room = code_rows_in_block * queries->count;
+    const size_t room = code_slots_in_block * queries->count;
     for (; block < end && hit_count + room <= hits_max; ++block) {
         const uint8_t *codes = block_of(slab, block);
         for (size_t query = 0; query < queries->count; ++query) {
-            for (size_t place = 0; place < code_rows_in_block; ++place) {
+            for (size_t place = 0; place < code_slots_in_block; ++place) {
                 int32_t sum = queries->starts[query];
                 for (size_t group = 0; group < slab->groups; ++group) {
                     const int8_t *left = queries->codes + (group * code_queries_max + query) * 4;
                     const uint8_t *right = codes + group * 64 + place * 4;
                     for (size_t i = 0; i < 4; ++i) sum += left[i] * right[i];
                 }
-                size_t row = block * code_rows_in_block + place;
+                size_t slot = block * code_slots_in_block + place;
                 float scale;
                 memcpy(&scale, scales_of(slab, block) + place * 4, sizeof scale);
                 float bound = (float)sum * scale
-                    + (queries->norm_factors[query] * slab->norms[row]
-                       + (queries->error_factors[query] * slab->errors[row]
-                          + queries->offset_factors[query] * slab->offsets[row]));
-                if (bound < queries->thresholds[query] || slab->offsets[row] == -INFINITY) continue;
-                prefetch_vector(vectors, row);
-                hits[hit_count++] = (code_hit){(uint32_t)row, (uint32_t)query};
+                    + (queries->norm_factors[query] * slab->norms[slot]
+                       + (queries->error_factors[query] * slab->errors[slot]
+                          + queries->offset_factors[query] * slab->offsets[slot]));
+                if (bound < queries->thresholds[query] || slab->offsets[slot] == -INFINITY) continue;
+                prefetch_vector(vectors, slot);
+                hits[hit_count++] = (code_hit){(uint32_t)slot, (uint32_t)query};
             }
         }
     }
@@ -97,9 +97,9 @@ static size_t scan(
 }
 
 static code_terms encode(
-    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t row
+    const void *vector, size_t dimension, code_form form, const code_slab *slab, size_t slot
 ) {
-    return encode_row(vector, dimension, form, slab, row);
+    return encode_slot(vector, dimension, form, slab, slot);
 }
 
 static void multiply_tile(

@@ -1,11 +1,11 @@
-// The body of every vector set: one text, compiled once for each kind of CPU by the file that includes it, with the
-// compiler's own vector types. The includer defines
-//   KERNEL_SET               the name of the table to define
-//   KERNEL_NAME              its name in words
-//   TILE_ROWS, TILE_VECTORS  the block of a matrix product that fits the registers
-//   TILE_LANES               float32 in one register
-//   load_tail(p, n)          the first n (0 to 8) float32 at p, zeros after them, reading nothing beyond
-// and what KernelsCodes.h asks for.
+// The body of every vector set, written with the compiler's own vector types. Each set's file includes this text and
+// compiles it for its own instructions. It first defines
+//     KERNEL_SET               the name of the table to define
+//     KERNEL_NAME              its name as a string
+//     TILE_ROWS, TILE_VECTORS  the size of a tile of a matrix product, which must fit in the registers
+//     TILE_LANES               the number of float32 in one register
+//     load_tail(p, n)          loads n float32 (0 to 8) from p, then zeros; reads nothing after them
+// and the macros that KernelsCodes.h needs.
 
 typedef float float8 __attribute__((vector_size(32)));
 typedef double double8 __attribute__((vector_size(64)));
@@ -22,52 +22,53 @@ enum { tile_rows = TILE_ROWS, tile_vectors = TILE_VECTORS, tile_columns = TILE_V
 #define load8_tail(p, n) __builtin_convertvector(load_tail(p, n), double8)
 #define query8(p) (*(const double8_unaligned *)(p))
 
-// The tree over the 16 lanes that two vectors hold.
-#define sum_of_lanes(low, high, into)                                            \
-    do {                                                                         \
-        double8 eight = (low) + (high);                                          \
-        double4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3)         \
-            + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);                 \
-        double2 two = __builtin_shufflevector(four, four, 0, 1)                  \
-            + __builtin_shufflevector(four, four, 2, 3);                         \
-        (into) = two[0] + two[1];                                                \
+// Adds the 16 lanes of two vectors pairwise, in the order that CVectorKernels.h defines.
+#define sum_of_lanes(low, high, into)                                     \
+    do {                                                                  \
+        double8 eight = (low) + (high);                                   \
+        double4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3)  \
+            + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);          \
+        double2 two = __builtin_shufflevector(four, four, 0, 1)           \
+            + __builtin_shufflevector(four, four, 2, 3);                  \
+        (into) = two[0] + two[1];                                         \
     } while (0)
 
-// Runs STEP(low or high lanes' suffix, eight numbers of the row, eight of the query) along a row. The last, partial
-// step meets zeros on both sides, which add +0 to a lane: nothing, for a lane that began at +0 is never −0.
-#define along_row(row, query, dimension, STEP)                                              \
-    do {                                                                                    \
-        size_t j = 0;                                                                       \
-        for (; j + 16 <= (dimension); j += 16) {                                            \
-            STEP(low, load8((row) + 4 * j), query8((query) + j));                           \
-            STEP(high, load8((row) + 4 * j + 32), query8((query) + j + 8));                 \
-        }                                                                                   \
-        size_t rest = (dimension) - j;                                                      \
-        if (rest > 8) {                                                                     \
-            STEP(low, load8((row) + 4 * j), query8((query) + j));                           \
-            STEP(high, load8_tail((row) + 4 * j + 32, rest - 8), query8((query) + j + 8));  \
-        } else if (rest > 0) {                                                              \
-            STEP(low, load8_tail((row) + 4 * j, rest), query8((query) + j));                \
-        }                                                                                   \
+// Calls ACCUMULATE(low or high, eight numbers of the row, eight of the query) for all numbers of a row. A partial last
+// group is filled with zeros on both sides, which add +0 to a lane. That changes nothing, because a lane that began at
+// +0 is never −0.
+#define along_row(row, query, dimension, ACCUMULATE)                                              \
+    do {                                                                                          \
+        size_t j = 0;                                                                             \
+        for (; j + 16 <= (dimension); j += 16) {                                                  \
+            ACCUMULATE(low, load8((row) + 4 * j), query8((query) + j));                           \
+            ACCUMULATE(high, load8((row) + 4 * j + 32), query8((query) + j + 8));                 \
+        }                                                                                         \
+        size_t rest = (dimension) - j;                                                            \
+        if (rest > 8) {                                                                           \
+            ACCUMULATE(low, load8((row) + 4 * j), query8((query) + j));                           \
+            ACCUMULATE(high, load8_tail((row) + 4 * j + 32, rest - 8), query8((query) + j + 8));  \
+        } else if (rest > 0) {                                                                    \
+            ACCUMULATE(low, load8_tail((row) + 4 * j, rest), query8((query) + j));                \
+        }                                                                                         \
     } while (0)
 
 static void dot(
     const double *query, size_t dimension, const void *rows, size_t count, size_t stride, double *sums
 ) {
-#define STEP(lanes, values, queries) lanes += (values) * (queries)
+#define ACCUMULATE(lanes, values, queries) lanes += (values) * (queries)
     const char *row = rows;
     for (size_t i = 0; i < count; ++i, row += stride) {
         double8 low = {0}, high = {0};
-        along_row(row, query, dimension, STEP);
+        along_row(row, query, dimension, ACCUMULATE);
         sum_of_lanes(low, high, sums[i]);
     }
-#undef STEP
+#undef ACCUMULATE
 }
 
 static void dot_and_square(
     const double *query, size_t dimension, const void *rows, size_t count, size_t stride, double *sums, double *squares
 ) {
-#define STEP(lanes, values, queries)        \
+#define ACCUMULATE(lanes, values, queries)  \
     do {                                    \
         double8 y = (values);               \
         lanes += y * (queries);             \
@@ -76,18 +77,18 @@ static void dot_and_square(
     const char *row = rows;
     for (size_t i = 0; i < count; ++i, row += stride) {
         double8 low = {0}, high = {0}, low_square = {0}, high_square = {0};
-        along_row(row, query, dimension, STEP);
+        along_row(row, query, dimension, ACCUMULATE);
         sum_of_lanes(low, high, sums[i]);
         sum_of_lanes(low_square, high_square, squares[i]);
     }
-#undef STEP
+#undef ACCUMULATE
 }
 
 static void squared_distance(
     const double *query, size_t dimension, const void *rows, size_t count, size_t stride, double *sums
 ) {
 #pragma clang fp contract(off)
-#define STEP(lanes, values, queries)                \
+#define ACCUMULATE(lanes, values, queries)          \
     do {                                            \
         double8 difference = (queries) - (values);  \
         double8 square = difference * difference;   \
@@ -96,10 +97,10 @@ static void squared_distance(
     const char *row = rows;
     for (size_t i = 0; i < count; ++i, row += stride) {
         double8 low = {0}, high = {0};
-        along_row(row, query, dimension, STEP);
+        along_row(row, query, dimension, ACCUMULATE);
         sum_of_lanes(low, high, sums[i]);
     }
-#undef STEP
+#undef ACCUMULATE
 }
 
 static void multiply_tile(
@@ -136,7 +137,7 @@ static void multiply_tile(
 
 static float exponentiate(float *values, size_t count, float shift) { return exponentiate_all(values, count, shift); }
 
-// The last of the functions: it forbids contractions from here on.
+// Must come after all functions above, because it forbids contractions from here on.
 #include "KernelsCodes.h"
 
 const vector_kernels KERNEL_SET = {

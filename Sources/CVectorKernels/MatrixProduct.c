@@ -1,8 +1,8 @@
-// Products of small float32 matrices, over the tile of the chosen set.
+// Products of small float32 matrices, computed tile by tile with the kernels of one set.
 //
-// b is packed into panels as wide as a tile (zeros beyond the last column), at most `depth_block` deep, so that a panel
-// stays in the first cache while tiles run down the rows of a. a is read where it lies, whichever way it lies: a tile
-// broadcasts single numbers of it. Tiles that hang over an edge of c go through a small square of their own.
+// b is packed into panels that are as wide as a tile, with zeros after the last column, and at most `depth_block` deep.
+// So a panel stays in the first-level cache while it is multiplied by all rows of a. a is not packed in either layout,
+// because a tile broadcasts single numbers of it. A tile that crosses an edge of c is computed in a small buffer.
 #include "Kernels.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@ enum {
 };
 
 typedef struct {
-    size_t row, column;  // what a step along each index adds, in floats
+    size_t row, column;  // the distance between neighbours along each index, in floats
 } strides;
 
 // panels[p][k][j] = b[k, p·width + j]
@@ -38,7 +38,8 @@ static void pack(
     }
 }
 
-// A tile over the edge of c: the numbers of a that exist, then zeros; only what exists of c takes part.
+// Computes a tile that crosses an edge of c. Rows that a does not have count as zeros, and only numbers inside c
+// change.
 static void multiply_edge(
     const vector_kernels *kernels, size_t rows, size_t columns, size_t depth, const float *a, strides ay,
     const float *panel, float *c, size_t c_stride
@@ -59,7 +60,7 @@ static void multiply_edge(
     }
 }
 
-// c += a·b for one block of the depth, b packed.
+// c += a·b for one block of the depth. `panels` is the packed b.
 static void multiply_packed(
     const vector_kernels *kernels, size_t rows, size_t columns, size_t depth, const float *a, strides ay,
     const float *panels, float *c, size_t c_stride

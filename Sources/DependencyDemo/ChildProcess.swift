@@ -1,21 +1,16 @@
-/// A child process, started so that nothing of ours leaks into it.
-///
-/// Foundation's `Process` passes on the signal mask of the thread that starts it, and the threads of Swift's
-/// concurrency block nearly every signal: a child could not be stopped. Here it begins with all signals unblocked and
-/// at their defaults, in a process group of its own: Ctrl-C is for us, we tell the child.
 internal import Foundation
+internal import SystemSupport
 
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Musl)
-internal import Musl
-#endif
-
+/// A child process that inherits no signal mask, signal actions or process group from this process.
+///
+/// Foundation's `Process` gives a child the signal mask of the thread that starts it. Threads of Swift concurrency
+/// block nearly every signal, so such a child could not be stopped. This child starts with all signals unblocked and at
+/// their default actions, in its own process group. So Ctrl-C reaches only this process, which then stops the child.
 final class ChildProcess {
     let identifier: pid_t
     private var hasEnded = false
 
-    /// Starts `arguments[0]`. The descriptors stay ours; without one, /dev/null.
+    /// Starts `arguments[0]`. The caller still owns the descriptors. Without a descriptor, the child gets /dev/null.
     init(
         _ arguments: [String],
         environment: [String: String],
@@ -67,7 +62,7 @@ final class ChildProcess {
         self.identifier = identifier
     }
 
-    /// Asks the system; remembers when it has ended.
+    /// Whether the process runs. It asks the system until the process has ended.
     var isRunning: Bool {
         if !hasEnded, waitpid(identifier, nil, WNOHANG) != 0 { hasEnded = true }
         return !hasEnded
@@ -77,8 +72,8 @@ final class ChildProcess {
         if isRunning { kill(identifier, signal) }
     }
 
-    /// Waits at most so long; answers whether it has ended. Cancellation does not cut this short: it is what is done
-    /// after it.
+    /// Waits at most `patience`. Returns whether the process has ended. Cancellation does not shorten the wait, because
+    /// the clean-up after a cancellation calls it.
     func waitUntilEnded(_ patience: Duration) -> Bool {
         let deadline = ContinuousClock.now + patience
         while isRunning {

@@ -1,27 +1,24 @@
+internal import Foundation
+import SystemSupport
+
 /// A real `logqd` on a temporary directory, as a child process.
 ///
-/// Nothing of it may stay behind. In the ordinary course `stop()` ends it in good order. If this process dies in any
-/// other way, even by SIGKILL, the *janitor* does it: a small shell that waits for the end of a pipe whose other end
-/// only this process holds, and then stops the daemon and removes the directory.
-internal import Foundation
-
-#if canImport(Glibc)
-internal import Glibc
-#endif
-
+/// It must leave no process and no file. Normally `stop()` ends it. If this process ends in any other way, even by
+/// SIGKILL, the *janitor* cleans up. The janitor is a shell that reads from a pipe. Only this process holds the other
+/// end, so the pipe ends with this process. Then the janitor stops the daemon and removes the directory.
 final class DaemonProcess {
     let unixSocketPath: String
-    /// Where it listens for TCP on 127.0.0.1.
+    /// The TCP port on 127.0.0.1.
     private(set) var port = 0
     var processIdentifier: Int32 { daemon.identifier }
 
     private let logPath: String
     private let daemon: ChildProcess
     private let janitor: ChildProcess
-    /// The end of a pipe that keeps the janitor waiting. No other process may hold it.
-    private let lifeline: Int32
+    /// The write end of the janitor's pipe. No other process may hold it.
+    private let janitorPipe: Int32
 
-    /// Starts the executable and waits until it says that it is ready.
+    /// Starts the executable, and waits until it reports that it is ready.
     static func start(executable: String) async throws -> DaemonProcess {
         let daemon = try DaemonProcess(executable: executable)
         do {
@@ -33,7 +30,7 @@ final class DaemonProcess {
         return daemon
     }
 
-    /// The `logqd` that was built together with the running program.
+    /// The path of the `logqd` that was built together with the running program.
     static func executableBesideThis() throws(DemoError) -> String {
         let directory = Bundle.main.executableURL?.resolvingSymlinksInPath().deletingLastPathComponent().path ?? "."
         let path = directory + "/logqd"
@@ -54,7 +51,7 @@ final class DaemonProcess {
             throw error
         }
         do throws(DemoError) {
-            (janitor, lifeline) = try Self.startJanitor(daemon.identifier, directory)
+            (janitor, janitorPipe) = try Self.startJanitor(daemon.identifier, directory)
         } catch {
             daemon.send(SIGKILL)
             try? FileManager.default.removeItem(atPath: directory)
@@ -75,7 +72,7 @@ final class DaemonProcess {
             executable, "--data", directory + "/data", "--unix", socket, "--listen", "127.0.0.1:0", "--log-level",
             "info",
         ]
-        // Settings of a daemon that this user runs in earnest are not for this one.
+        // The user's settings for another daemon must not apply to this one.
         let environment = ProcessInfo.processInfo.environment.filter {
             !$0.key.hasPrefix("LOGQD_") || $0.key == "LOGQD_KERNEL"
         }
@@ -83,7 +80,7 @@ final class DaemonProcess {
     }
 
     private static func startJanitor(_ daemon: pid_t, _ directory: String) throws(DemoError) -> (ChildProcess, Int32) {
-        // It ends when the pipe does. After "done" there is no daemon to stop.
+        // `read` returns when a line arrives or the pipe ends. After "done" there is no daemon to stop.
         let script = """
             read -r word
             if [ "$word" != done ]; then
@@ -108,11 +105,11 @@ final class DaemonProcess {
         }
     }
 
-    /// The daemon logs one line that says "ready" and where it listens.
+    /// Waits for the log line "ready", which has the daemon's addresses.
     private func waitUntilReady() async throws {
         let deadline = ContinuousClock.now + .seconds(30)
         while ContinuousClock.now < deadline {
-            // Whole lines only: the last one may still be under way.
+            // Read whole lines only, because the last one may be incomplete.
             let log = (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? ""
             let lines = log.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
             if let line = lines.first(where: { $0.contains("ready") }),
@@ -125,22 +122,22 @@ final class DaemonProcess {
             try await Task.sleep(for: .milliseconds(5))
         }
         let log = (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? ""
-        throw DemoError("logqd did not get ready. Its log ends so:\n\(log.suffix(2_000))")
+        throw DemoError("logqd did not become ready. Its log ends with:\n\(log.suffix(2_000))")
     }
 
-    /// Ends the daemon in good order (SIGTERM, then SIGKILL after ten seconds) and removes the directory.
+    /// Stops the daemon (SIGTERM, then SIGKILL after ten seconds) and removes the directory.
     func stop() {
         daemon.send(SIGTERM)
         if !daemon.waitUntilEnded(.seconds(10)) {
             daemon.send(SIGKILL)
             _ = daemon.waitUntilEnded(.seconds(5))
         }
-        _ = write(lifeline, "done\n", 5)
-        close(lifeline)
+        _ = write(janitorPipe, "done\n", 5)
+        close(janitorPipe)
         _ = janitor.waitUntilEnded(.seconds(5))
     }
 
-    /// A new directory whose name is short enough for a socket in it (108 bytes on Linux, 104 elsewhere).
+    /// Creates a directory whose path is short enough for a socket in it (108 bytes on Linux, 104 elsewhere).
     private static func makeDirectory() throws(DemoError) -> String {
         var parent = NSTemporaryDirectory()
         while parent.count > 1, parent.hasSuffix("/") { parent.removeLast() }
@@ -153,5 +150,4 @@ final class DaemonProcess {
     }
 }
 
-/// The last failure of the system, in words.
 private var lastSystemError: String { String(cString: strerror(errno)) }

@@ -1,9 +1,10 @@
-/// The store in a real daemon: one collection, three connections.
-///
-/// The trainer's two run over the Unix socket: one for the questions of a step, one for the stream of embeddings, so that
-/// a question never waits for the commits before it. The third is TCP, as a service elsewhere would have it.
 internal import LogQClient
 
+/// An `EmbeddingStore` in a real daemon, with one collection and three connections.
+///
+/// The trainer has two connections over the Unix socket: one for the requests of a step, and one for the stream of
+/// embeddings. So the requests of a step never wait for commits of embeddings. The third connection uses TCP, like a
+/// service on another machine.
 struct DaemonStore: EmbeddingStore {
     let collection: String
     private let ids: [ItemID]
@@ -11,7 +12,7 @@ struct DaemonStore: EmbeddingStore {
     private let trainer: LogQClient
     private let stream: LogQClient
     private let service: LogQClient
-    /// A slow machine makes the demo slow; it does not end it.
+    /// The timeout of a query. It is long, so that a slow machine does not end the demo.
     private let patience = Duration.seconds(60)
 
     init(collection: String, dependencies: [String], trainer: LogQClient, stream: LogQClient, service: LogQClient) {

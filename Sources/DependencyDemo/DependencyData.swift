@@ -1,14 +1,14 @@
-/// The bundled data: which Debian package needs which.
-///
-/// A *package* is what we ask for (the query), a *dependency* is what is found (the item). Both are numbered: packages
-/// as in the file, dependencies by name.
 internal import Foundation
 
+/// The bundled data: the dependencies of Debian packages.
+///
+/// A *package* is a query, and a *dependency* is an item to find. Packages are numbered in the order of the file, and
+/// dependencies in the order of their names.
 struct DependencyData: Sendable {
     struct Package: Sendable {
         let name: String
         let section: String
-        /// Numbers in `dependencyNames`, ascending.
+        /// Indices into `dependencyNames`, ascending.
         let dependencies: [Int32]
     }
 
@@ -18,7 +18,7 @@ struct DependencyData: Sendable {
 
     /// Reads lines `package TAB section TAB dependency SP dependency ...`.
     init(parsing text: some Collection<UInt8>) throws(DemoError) {
-        // Over bytes: to look for characters takes ten times as long.
+        // Split bytes, because splitting characters takes ten times as long.
         var lines: [[Substring]] = []
         var names: Set<Substring> = []
         for line in String(decoding: text, as: UTF8.self).utf8.split(separator: UInt8(ascii: "\n")) {
@@ -54,14 +54,14 @@ struct DependencyData: Sendable {
     }
 }
 
-/// One thing the trainer learns from, or is asked for: this package needs that dependency.
+/// One training or test example: this package needs this dependency.
 struct Pair: Sendable, Equatable {
     let package: Int32
     let dependency: Int32
 }
 
 extension DependencyData {
-    /// All pairs, cut at random: a tenth is held out, the model learns from the rest.
+    /// Splits all pairs at random: `share` of them are held out, and the model learns from the rest.
     func split(heldOut share: Double = 0.1, seed: UInt64) -> (training: [Pair], heldOut: [Pair]) {
         var random = SeededRandom(seed: seed)
         var pairs: [Pair] = []

@@ -1,22 +1,22 @@
-/// `logq demo`: a real trainer against a real daemon, on real input.
-///
-/// Starts `logqd` on a temporary directory, trains the same two-tower model without log q and then with it, once for
-/// each choice of negatives, asks the daemon what Debian packages need, and prints how often that is true. Every figure
-/// comes from the daemon's answers.
 internal import Foundation
 internal import LogQClient
 
+/// `logq demo`, which runs a real trainer against a real daemon, on real input.
+///
+/// It starts `logqd` on a temporary directory. It trains the same two-tower model several times: once without log q,
+/// then with it for each choice of negatives. After each training it asks the daemon for the dependencies of Debian
+/// packages, and counts the right answers.
 package enum DependencyDemo {
     package struct Options: Sendable {
-        /// Everything random comes from it: the same seed gives the same model.
+        /// The seed of all random numbers. The same seed gives the same model.
         package var seed: UInt64 = 1
         /// Passes over the training pairs.
         package var epochs = 2
-        /// At most so many steps a run, to see that everything works; nil for all.
+        /// The most steps of each run, for a quick check that everything works; nil for all.
         package var stepCountMax: Int?
-        /// The packages that are asked about.
+        /// The number of packages to evaluate.
         package var questionCount = 8_000
-        /// What the model is trained with, one run each. A run without log q, on in-batch negatives, goes before them.
+        /// The negatives to train with, one run each. A run without log q, on in-batch negatives, comes first.
         package var negatives: [Negatives] = [.inBatch]
         /// The daemon to start; nil for the `logqd` beside the running program.
         package var daemon: String?
@@ -24,15 +24,15 @@ package enum DependencyDemo {
         package init() {}
     }
 
-    /// Runs the demo: progress to standard error, results to standard output. After Ctrl-C or SIGTERM everything is
-    /// cleaned up and the process ends by that signal.
+    /// Runs the demo. Progress goes to standard error, results to standard output. On Ctrl-C, SIGTERM or SIGHUP it
+    /// cleans up, and that signal then ends the process.
     package static func run(_ options: Options = Options()) async throws {
         do {
             try await interruptible { try await runToTheEnd(options) }
         } catch let interruption as Interruption {
             ProgressBar.clear()
             note("Interrupted: the daemon is stopped, its directory removed.")
-            // The default action is back in place: this ends the process, and the shell sees by what.
+            // The default action is restored, so the signal ends the process, and the shell sees which one it was.
             kill(getpid(), interruption.signal)
             exit(128 + interruption.signal)
         }
@@ -55,7 +55,7 @@ package enum DependencyDemo {
     }
 }
 
-/// All runs on the same pairs, the same batches and the same initial embeddings.
+/// All runs, on the same pairs, the same batches and the same initial embeddings.
 private struct Experiment: Sendable {
     static let alpha = 0.01
 
@@ -96,7 +96,7 @@ private struct Experiment: Sendable {
             let sampling = NegativeSampling(negatives: negatives, usesLogQ: true)
             runs.append(try await run("\(negatives.rawValue), log q", store("logq-\(negatives.rawValue)"), sampling))
         }
-        // Each run observed the same batches.
+        // Every run observed the same batches, so one run has the counts of all.
         let counts = try await store("plain").counts(of: Array(0..<Int32(data.dependencyNames.count)))
         for client in [trainer, stream, service] { await client.close() }
         return Report(runs: runs, counts: counts)
@@ -150,7 +150,7 @@ extension TwoTowerModel {
     }
 }
 
-/// A line for whoever watches.
+/// Writes a line of progress to standard error.
 private func note(_ text: String) {
     FileHandle.standardError.write(Data((text + "\n").utf8))
 }

@@ -1,6 +1,6 @@
 /// Embeddings with their gradients and row-wise Adagrad.
 ///
-/// A step touches few rows of a large table: `touched` lists them, and only those are updated and cleared.
+/// A step touches few rows of a large table. `touched` lists these rows, and only they are updated and cleared.
 final class EmbeddingTable {
     let values: Matrix
     private let gradients: Matrix
@@ -27,7 +27,7 @@ final class EmbeddingTable {
         }
     }
 
-    /// a += mean(g²), row −= rate · g / √a; answers the rows that moved.
+    /// a += mean(g²), row −= rate · g / √a. Returns the rows that changed.
     @discardableResult
     func applyGradients(rate: Float) -> [Int32] {
         let dimension = values.columnCount
@@ -45,14 +45,9 @@ final class EmbeddingTable {
         defer { touched.removeAll(keepingCapacity: true) }
         return touched
     }
-
-    /// Forgets the gradients without applying them.
-    func clearGradients() {
-        applyGradients(rate: 0)
-    }
 }
 
-/// Vectors divided by their length, and the way back for a gradient.
+/// Vectors divided by their length, and the backward pass of that division.
 final class NormalizedRows {
     let unit: Matrix
     private var lengths: [Float]
@@ -67,7 +62,7 @@ final class NormalizedRows {
         normalize(row)
     }
 
-    /// Divides what stands in the row by its length. A zero vector stays one.
+    /// Divides the row by its length. A zero vector stays zero.
     func normalize(_ row: Int) {
         let vector = unit[row]
         var square: Float = 0
@@ -76,7 +71,7 @@ final class NormalizedRows {
         for index in 0..<unit.columnCount { vector[index] /= lengths[row] }
     }
 
-    /// Turns the gradient by x/‖x‖ into the gradient by x: (g − x̂ (x̂·g)) / ‖x‖.
+    /// Turns the gradient g with respect to x̂ = x/‖x‖ into the gradient with respect to x: (g − x̂ (x̂·g)) / ‖x‖.
     func throughNorm(_ row: Int, _ gradient: UnsafeMutablePointer<Float>) {
         let vector = unit[row]
         var along: Float = 0

@@ -1,10 +1,10 @@
-/// Asks the store for what each package needs and counts what of it is true.
+/// Asks the store for the dependencies of packages, and counts the right answers.
 ///
-/// Recall@k: held-out pairs found among the first k answers, over all held-out pairs, for the first packages that have
-/// any. Candidates are all dependencies but those the model was trained on for this package.
+/// Recall@k is the share of held-out pairs that are among the first k answers. The candidates for a package are all
+/// dependencies except those of its training pairs.
 struct Evaluation: Sendable {
     static let depths = [10, 50, 100]
-    /// How many questions are under way at a time: one being answered, one waiting.
+    /// The number of questions in flight: the daemon answers one while the other waits.
     static let questionsUnderWay = 2
 
     struct Question: Sendable {
@@ -13,9 +13,9 @@ struct Evaluation: Sendable {
         let heldOut: [Int32]
     }
 
-    /// Share of the held-out pairs that were found, one number for each of `depths`.
+    /// The share of the held-out pairs that were found, for each of `depths`.
     var recalls: [Double] = []
-    /// Share of the 1 % most popular dependencies among the first ten answers, and among the held-out pairs themselves.
+    /// The share of the 1 % most popular dependencies, among the first ten answers and among the held-out pairs.
     var popularShare = 0.0
     var popularShareOfTruth = 0.0
     var queryCount = 0
@@ -31,7 +31,7 @@ struct Evaluation: Sendable {
         }
     }
 
-    /// The 1 % of all dependencies that stand in most training pairs.
+    /// The 1 % of all dependencies that occur in the most training pairs.
     static func mostPopular(training: [Pair], dependencyCount: Int) -> Set<Int32> {
         var counts = [Int](repeating: 0, count: dependencyCount)
         for pair in training { counts[Int(pair.dependency)] += 1 }
@@ -39,7 +39,7 @@ struct Evaluation: Sendable {
         return Set(ranked.prefix(dependencyCount / 100).map(Int32.init))
     }
 
-    /// Asks all questions, some at a time.
+    /// Asks all questions, `questionsUnderWay` at a time.
     static func ask(
         _ questions: [Question],
         _ model: TwoTowerModel,
@@ -84,7 +84,7 @@ struct Evaluation: Sendable {
         popularShareOfTruth = Self.share(of: popular, in: truth.map { $0[...] })
     }
 
-    /// Of all that is true, the share that stands among the first `depth` answers.
+    /// The share of all pairs in `truth` that are among the first `depth` answers.
     static func recall(_ answers: [[Int32]], _ truth: [[Int32]], depth: Int) -> Double {
         var found = 0
         for (answer, wanted) in zip(answers, truth) {

@@ -1,20 +1,20 @@
-/// Answers that a person can judge: what do these packages need?
+/// The dependencies that the daemon returns for a few packages, which a reader can check.
 ///
-/// Nothing is excepted here but the package itself: the marks say what was right. The last package does not exist; its
-/// name says enough.
+/// Only the package itself is excluded. Marks show the right answers. The last package does not exist, and its name and
+/// section are the whole query.
 struct Examples: Sendable {
     struct Answer: Sendable {
         let package: String
-        /// Best first; each with what the data says of it.
+        /// Best first, each with its relation to the data.
         let needs: [(name: String, truth: Truth)]
     }
 
     enum Truth: Sendable {
-        /// It does need that, and the model has seen the pair.
+        /// The pair is in the data, and the model was trained on it.
         case learned
-        /// It does need that, and the model has not seen the pair.
+        /// The pair is in the data, but was held out.
         case heldOut
-        /// The data does not say so.
+        /// The pair is not in the data.
         case none
     }
 

@@ -1,13 +1,13 @@
-/// Runs work that Ctrl-C, SIGTERM or a closed terminal cancels, so that cleaning up comes before the end.
 internal import Dispatch
 internal import Foundation
 
+/// Ctrl-C, SIGTERM or a closed terminal has cancelled the work.
 struct Interruption: Error, Sendable {
     let signal: Int32
 }
 
-/// Runs `work`. When a signal comes it is cancelled, and `Interruption` is thrown once it has ended; a second signal ends
-/// the process at once.
+/// Runs `work`. A signal cancels it, so that it can clean up; once it has ended, this throws `Interruption`. A second
+/// signal ends the process at once.
 func interruptible(_ work: @escaping @Sendable () async throws -> Void) async throws {
     let (signals, continuation) = AsyncStream.makeStream(of: Int32.self)
     let sources = [SIGINT, SIGTERM, SIGHUP].map { number in

@@ -1,9 +1,8 @@
-/// Row-major float32 numbers in memory that does not move, as the C kernels want them.
-///
-/// A class, so that it is never copied by accident; the trainer allocates all it needs before the first step. Whoever
-/// works on it from two threads gives each its own rows.
 internal import CVectorKernels
 
+/// Row-major float32 numbers in memory that does not move, as the C kernels require.
+///
+/// A class, so that it is never copied by accident. Two threads that work on one matrix must use different rows.
 final class Matrix: @unchecked Sendable {
     let rowCount: Int
     let columnCount: Int
@@ -39,7 +38,7 @@ final class Matrix: @unchecked Sendable {
     }
 }
 
-/// A rectangle at the left of some rows of a matrix.
+/// The first columns of some rows of a matrix.
 struct Block {
     let start: UnsafeMutablePointer<Float>
     let rows: Int

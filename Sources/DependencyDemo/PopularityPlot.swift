@@ -1,7 +1,7 @@
-/// The popularity curve in block characters: how often the n-th most frequent dependency was observed. Both axes are
-/// logarithmic, so a power law is a straight line.
 internal import Foundation
 
+/// The popularity curve in block characters: the number of observations of the n-th most frequent dependency. Both axes
+/// are logarithmic, so a power law is a straight line.
 struct PopularityPlot {
     private static let width = 60
     private static let height = 8
@@ -15,7 +15,7 @@ struct PopularityPlot {
             lines = []
             return
         }
-        // The bar of a column is as high as the count at its rank; a count of 1 is one eighth of a line.
+        // A column's bar shows the count at the column's rank. A count of 1 is one eighth of a line.
         let heights = (0..<Self.width).map { column in
             let rank = pow(Double(sorted.count), Double(column) / Double(Self.width - 1))
             let count = sorted[min(sorted.count - 1, Int(rank.rounded()) - 1)]

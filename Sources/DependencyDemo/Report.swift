@@ -1,4 +1,4 @@
-/// What the demo prints in the end.
+/// The results that the demo prints at the end.
 struct Report: Sendable {
     struct Run: Sendable {
         let title: String
@@ -7,9 +7,9 @@ struct Report: Sendable {
         let examples: Examples
     }
 
-    /// The first is the one without log q.
+    /// All runs. The first one is without log q.
     let runs: [Run]
-    /// How often each dependency was observed, as `FREQ` tells.
+    /// The number of observations of each dependency, as `FREQ` returns it.
     let counts: [Double]
 
     var text: String {

@@ -1,6 +1,6 @@
-/// Random numbers that are the same for the same seed on every machine (SplitMix64).
 internal import Foundation
 
+/// Random numbers that are the same for the same seed on every machine (SplitMix64).
 struct SeededRandom: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
@@ -14,12 +14,12 @@ struct SeededRandom: RandomNumberGenerator, Sendable {
         return mixed ^ (mixed >> 31)
     }
 
-    /// One number from N(0, 1): Box and Muller, without keeping the second.
+    /// A number from N(0, 1), by the method of Box and Muller. It discards the second number of the pair.
     mutating func gaussian() -> Float {
         let radius = (-2 * log(1 - uniform())).squareRoot()
         return Float(radius * cos(2 * .pi * uniform()))
     }
 
-    /// At least 0, below 1.
+    /// A number that is at least 0 and below 1.
     private mutating func uniform() -> Double { Double(next() >> 11) * 0x1p-53 }
 }

@@ -1,12 +1,9 @@
-/// What the demo shows while it runs: a bar that moves on a terminal, sparse lines elsewhere.
-///
-/// It goes to standard error, so that standard output holds the results alone.
 internal import Foundation
+import SystemSupport
 
-#if canImport(Glibc)
-internal import Glibc
-#endif
-
+/// The progress display: a bar on a terminal, occasional lines elsewhere.
+///
+/// It writes to standard error, so that standard output holds only the results.
 struct ProgressBar {
     private static let width = 32
 
@@ -22,7 +19,7 @@ struct ProgressBar {
         draw(0, "")
     }
 
-    /// Shows that `share` of the work (0 to 1) is done, and a few words.
+    /// Shows the part of the work that is done, 0 to 1, and then `words`.
     mutating func update(_ share: Double, _ words: @autoclosure () -> String) {
         if isTerminal {
             if let lastDrawn, ContinuousClock.now - lastDrawn < .milliseconds(80), share < 1 { return }
@@ -34,13 +31,13 @@ struct ProgressBar {
         }
     }
 
-    /// Leaves one line that says what the work came to.
+    /// Replaces the bar with one line that reports the result.
     func finish(_ words: String) {
         let seconds = (ContinuousClock.now - start).inSeconds
         write("\(isTerminal ? "\r\u{1B}[K" : "")\(title): \(words), \(seconds.rounded(to: 1)) s\n")
     }
 
-    /// Removes a bar that was left where it stood.
+    /// Removes an unfinished bar.
     static func clear() {
         if isatty(STDERR_FILENO) == 1 { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
     }
@@ -64,7 +61,7 @@ extension Duration {
 }
 
 extension Double {
-    /// With so many digits after the point.
+    /// The number with this many digits after the point.
     func rounded(to digits: Int) -> String { String(format: "%.\(digits)f", self) }
 }
 

@@ -1,26 +1,25 @@
-/// Trains the model against a store: the part of the demo that any trainer could have in its place.
+/// Trains the model against a store. Any other trainer could replace this part of the demo.
 ///
-/// A step draws a batch, tells the store and learns the frequencies of what is in it and further negatives (one round
-/// trip), computes, and sends the embeddings that changed. Those travel while the next step is under way; the last are
-/// waited for.
+/// A step takes a batch and sends it to the store. The reply has log q of its items, and further negatives. Then the
+/// step computes. The embeddings that it changes are sent during the next step, and those of the last step at the end.
 struct Trainer<Store: EmbeddingStore> {
     let model: TwoTowerModel
     let store: Store
     let sampling: NegativeSampling
-    /// Training ends early after so many steps.
+    /// Training ends after this many steps at the latest.
     var stepCountMax = Int.max
 
     struct Summary: Sendable {
         var steps = 0
         var puts = 0
-        /// Mean loss of a pair, one number an epoch.
+        /// The mean loss of a pair, for each epoch.
         var losses: [Double] = []
         var duration: Duration = .zero
-        /// What a step's questions took.
+        /// The round-trip times of the steps' requests.
         var roundTrips = Latencies()
     }
 
-    /// Where training stands, for the progress bar.
+    /// The state of training, for the progress bar.
     struct Progress: Sendable {
         let step: Int
         let stepCount: Int
@@ -39,7 +38,7 @@ struct Trainer<Store: EmbeddingStore> {
 
     func train(on pairs: [Pair], epochs: Int, seed: UInt64, _ progress: (Progress) -> Void) async throws -> Summary {
         var random = SeededRandom(seed: seed)
-        // The daemon's draws have seeds of their own: the batches are the same whatever else is drawn.
+        // The daemon's draws have their own seeds, so that the batches do not depend on the choice of negatives.
         var seeds = SeededRandom(seed: ~seed)
         let positives = Dictionary(grouping: pairs, by: \.package).mapValues { $0.map(\.dependency) }
         var summary = Summary()
@@ -66,7 +65,8 @@ struct Trainer<Store: EmbeddingStore> {
                 async let observing = store.observe(drawn, step: step, drawing: drawing)
                 var extra: [ExtraColumn] = []
                 if sampling.negatives == .hard {
-                    // Ranks are of the embeddings as they are now, or a seed would not give the same run again.
+                    // Await the embeddings first, so that the ranks come from current embeddings. Otherwise a run could
+                    // not be repeated with the same seed.
                     try await sent
                     extra = try await hardColumns(batch, positives, &seeds)
                 }
@@ -91,7 +91,7 @@ struct Trainer<Store: EmbeddingStore> {
         return summary
     }
 
-    /// The first rows of a batch, which is in random order, get some hard negatives each.
+    /// Hard negatives for the first rows of a batch, which is in random order.
     private func hardColumns(
         _ batch: ArraySlice<Pair>,
         _ positives: [Int32: [Int32]],
@@ -110,7 +110,6 @@ struct Trainer<Store: EmbeddingStore> {
     }
 }
 
-/// How long things took.
 struct Latencies: Sendable {
     private var all: [Duration] = []
 
@@ -118,7 +117,7 @@ struct Latencies: Sendable {
 
     mutating func append(contentsOf others: Latencies) { all += others.all }
 
-    /// The duration that a share of all, 0.99 say, did not exceed.
+    /// The duration that `share` of all durations, for example 0.99, do not exceed.
     func percentile(_ share: Double) -> Duration {
         if all.isEmpty { return .zero }
         let ordered = all.sorted()

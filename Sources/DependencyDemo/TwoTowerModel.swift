@@ -1,22 +1,22 @@
-/// Two towers: one turns a package into a vector, the other a dependency; their dot product says how well they go
-/// together.
-///
-///     u = mean of the embeddings of the package's tokens        û = u / ‖u‖
-///     v = the dependency's embedding                            v̂ = v / ‖v‖
-///     logit[b, c] = û_b · v̂_c / τ − correction_c                one row a pair of the batch, one column a pair
-///     loss = Σ_b −log softmax(logit[b])[b]
-///
-/// The other pairs of the batch are the negatives: that makes popular dependencies negatives all the time, and the
-/// model pushes them down. Subtracting log q of the column, q the probability of being drawn for it, takes that out.
-/// (Not log p, of being in the batch at all: a popular dependency stands in many columns, and each counts.) The
-/// positive's own column is corrected as well. A column that holds the row's own dependency again is no negative: it is
-/// masked. Extra columns, which are no pair's own, stand right of the batch's.
-///
-/// Learning is by Adagrad with one accumulator a row: a += mean(g²), row −= rate · g / √a.
 internal import CVectorKernels
 internal import Dispatch
 internal import Foundation
 
+/// A two-tower model. One tower turns a package into a vector, the other tower a dependency. The dot product of the two
+/// vectors is the score of the pair.
+///
+///     u = mean of the embeddings of the package's tokens        û = u / ‖u‖
+///     v = the dependency's embedding                            v̂ = v / ‖v‖
+///     logit[b, c] = û_b · v̂_c / τ − correction_c                one row and one column for each pair of the batch
+///     loss = Σ_b −log softmax(logit[b])[b]
+///
+/// The other pairs of the batch are the negatives. So popular dependencies are often negatives, and the model ranks
+/// them too low. To remove this bias, log q of the column is subtracted, where q is the probability that the column's
+/// item is drawn for it. It is not log p, because a popular dependency is in many columns, and each counts. The
+/// positive's own column is corrected as well. A column that repeats the row's own dependency is not a negative, so it
+/// is masked. Extra columns belong to no pair, and follow the batch's columns.
+///
+/// The optimizer is Adagrad with one accumulator for each row: a += mean(g²), row −= rate · g / √a.
 final class TwoTowerModel {
     struct Settings: Sendable {
         var dimension = 48
@@ -25,7 +25,7 @@ final class TwoTowerModel {
         var initialDeviation: Float = 0.1
         var initialAccumulator: Float = 0.1
         var batch = 1_024
-        /// Columns that a step may have besides the batch's own.
+        /// The most columns that a step may have besides the batch's own.
         var extraColumnsMax = 0
     }
 
@@ -35,8 +35,8 @@ final class TwoTowerModel {
     /// The tokens of each package.
     let packageTokens: [[Int32]]
 
-    // What one step works in. Rows of the batch are shared out in two halves, always the same ones, so that the result
-    // does not depend on how many threads there are.
+    // Buffers for one step. A batch is always split into the same two halves, so the result does not depend on the
+    // number of threads.
     private let queries: NormalizedRows
     private let items: NormalizedRows
     private let queryGradients: Matrix
@@ -62,7 +62,7 @@ final class TwoTowerModel {
     /// û of a package.
     func query(_ package: Int32) -> [Float] { query(tokens: packageTokens[Int(package)]) }
 
-    /// û of these tokens.
+    /// û of a package with these tokens.
     func query(tokens numbers: [Int32]) -> [Float] {
         let row = NormalizedRows(count: 1, dimension: settings.dimension)
         setQuery(numbers, row: 0, in: row)
@@ -76,8 +76,8 @@ final class TwoTowerModel {
         return row.unit.vector(0)
     }
 
-    /// The loss of a batch, which is summed over its pairs, and the gradients of both towers, not yet applied.
-    /// `corrections[b]` is subtracted from column b.
+    /// Computes the gradients of both towers, without applying them. Returns the loss, summed over the pairs of the
+    /// batch. `corrections[b]` is subtracted from column b.
     func computeGradients(
         _ batch: some Collection<Pair>,
         corrections: [Float],
@@ -94,7 +94,7 @@ final class TwoTowerModel {
             items.set(column, to: dependencies.values[Int(dependency)])
         }
         let half = (pairs.count + Self.workerCount - 1) / Self.workerCount
-        // The workers write losses, rows and matrices of their own.
+        // Each worker writes only its own losses, rows and matrices.
         let losses = UnsafeMutableBufferPointer<Double>.allocate(capacity: Self.workerCount)
         defer { losses.deallocate() }
         nonisolated(unsafe) let (this, target) = (self, losses)
@@ -106,7 +106,7 @@ final class TwoTowerModel {
         return losses.reduce(0, +)
     }
 
-    /// Moves the embeddings against the gradients; answers which dependencies moved.
+    /// Applies the gradients to the embeddings. Returns the dependencies that changed.
     func applyGradients() -> [Int32] {
         tokens.applyGradients(rate: settings.learningRate)
         return dependencies.applyGradients(rate: settings.learningRate)
@@ -124,8 +124,8 @@ final class TwoTowerModel {
         rows.normalize(row)
     }
 
-    /// One worker's rows: logits, softmax, gradients of û and (its share) of v̂, a block of rows at a time so that the
-    /// logits stay in the cache.
+    /// Computes the logits, the softmax and the gradients of û for one worker's rows, and its part of the gradients of
+    /// v̂. It works on one block of rows at a time, so that the logits stay in the cache. Returns the loss.
     private func work(_ worker: Int, _ rows: Range<Int>, _ columns: Columns) -> Double {
         let items = items.unit.block(0..<columns.count)
         let shares = itemGradients[worker].block(0..<columns.count)
@@ -145,7 +145,7 @@ final class TwoTowerModel {
         return loss
     }
 
-    /// Turns a row of û·v̂ into the gradient of its loss by û·v̂; answers the loss.
+    /// Replaces a row of products û·v̂ by the gradient of its loss with respect to them. Returns the loss.
     private func softmax(_ row: UnsafeMutablePointer<Float>, positive: Int, _ columns: Columns) -> Double {
         let scale = 1 / settings.temperature
         let own = columns.dependencies[positive]
@@ -175,7 +175,7 @@ final class TwoTowerModel {
         return Double(highest - positiveLogit) + log(Double(sum))
     }
 
-    /// From û and v̂ back to the embeddings.
+    /// Propagates the gradients of û and v̂ back to the embeddings.
     private func collectGradients(_ pairs: [Pair], _ columns: Columns) {
         for (column, dependency) in columns.dependencies.enumerated() {
             let gradient = itemGradients[0][column]
@@ -195,24 +195,25 @@ final class TwoTowerModel {
     }
 }
 
-/// A negative that is not of the batch.
+/// A column for a negative that is not from the batch.
 struct ExtraColumn: Sendable {
     let dependency: Int32
     let correction: Float
-    /// The only row that it counts for; nil: it counts for all.
+    /// The only row for which the column counts; nil for all rows.
     var row: Int?
 }
 
-/// The columns of a step's logits: the batch's own, extra ones for all rows, extra ones for one row each.
+/// The columns of a step's logits: those of the batch, then extra columns for all rows, then extra columns for one row
+/// each.
 private struct Columns: Sendable {
-    /// A logit that takes no part.
+    /// The logit of a masked column.
     static let masked: Float = -1e30
 
     let dependencies: [Int32]
     let corrections: [Float]
-    /// The columns that count for all rows.
+    /// The number of columns that count for all rows. They come first.
     let sharedCount: Int
-    /// The row of each other column.
+    /// The row of each other column, in order.
     let owners: [Int]
     var count: Int { dependencies.count }
 

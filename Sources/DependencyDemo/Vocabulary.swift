@@ -1,7 +1,7 @@
-/// The words of package names and sections.
+/// The tokens of package names and sections.
 ///
-/// A token is a run of `[a-z0-9]`: "libgimp2.0" gives "libgimp2" and "0". Only the most frequent tokens have an
-/// embedding; a package is what its tokens say.
+/// A token is a maximal sequence of `[a-z0-9]`: "libgimp2.0" gives "libgimp2" and "0". Only the most frequent tokens
+/// have an embedding. The tokens of a package are the whole input of its tower.
 struct Vocabulary: Sendable {
     let count: Int
     private let numbers: [Substring: Int32]
@@ -11,13 +11,13 @@ struct Vocabulary: Sendable {
         for package in packages {
             for token in Self.tokens(of: package) { counts[token, default: 0] += 1 }
         }
-        // By frequency, and by name among equals, so that every run has the same vocabulary.
+        // Sorted by frequency and then by name, so that every run has the same vocabulary.
         let ranked = counts.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key < $1.key }.prefix(limit)
         numbers = Dictionary(uniqueKeysWithValues: zip(ranked.map(\.key), Int32(0)...))
         count = numbers.count
     }
 
-    /// The numbers of the package's tokens that have an embedding, repeats included.
+    /// The numbers of the package's tokens that have an embedding, including repeats.
     func numbers(of package: DependencyData.Package) -> [Int32] {
         Self.tokens(of: package).compactMap { numbers[$0] }
     }

@@ -1,11 +1,16 @@
-/// The collections by name and by number. Any thread looks one up; the writer thread changes the catalogue, after the
-/// commit that says so.
+import SystemSupport
+
+/// The collections by name and by number. Any thread may read the catalogue. The store's thread changes it, after the
+/// commit of the change.
 ///
-/// A collection does not know its name: `SWAP` moves names, and everything that is stored goes by the number.
+/// The name is not in the `Collection`, because `SWAP` exchanges names. Stored records have the number of their
+/// collection.
 final class Catalogue: @unchecked Sendable {
     private let lock = ReadWriteLock()
     private var byName: [String: Collection] = [:]
     private var byNumber: [UInt32: Collection] = [:]
+    /// The memory of all collections, also of those that were dropped while somebody still reads them.
+    let memory = MemoryAccount()
 
     deinit {
         lock.destroy()
@@ -19,16 +24,20 @@ final class Catalogue: @unchecked Sendable {
         lock.withReadLock { byNumber[number] }
     }
 
+    func name(of number: UInt32) -> String? {
+        lock.withReadLock { byName.first { $0.value.number == number }?.key }
+    }
+
     var count: Int {
         lock.withReadLock { byName.count }
     }
 
-    /// All collections, by number: in the order in which they were created.
+    /// All collections, ordered by number, which is the order of their creation.
     var all: [Collection] {
         lock.withReadLock { byNumber.values.sorted { $0.number < $1.number } }
     }
 
-    /// All collections, by name.
+    /// All collections, ordered by name.
     var allNamed: [(name: String, collection: Collection)] {
         lock.withReadLock { byName.sorted { $0.key < $1.key }.map { (name: $0.key, collection: $0.value) } }
     }
@@ -40,18 +49,21 @@ final class Catalogue: @unchecked Sendable {
         }
     }
 
-    func remove(_ name: String) {
+    func remove(_ number: UInt32) {
         lock.withWriteLock {
-            if let collection = byName.removeValue(forKey: name) { byNumber[collection.number] = nil }
+            byNumber[number] = nil
+            if let name = byName.first(where: { $0.value.number == number })?.key { byName[name] = nil }
         }
     }
 
-    /// Two collections exchange their names, for every reader at the same moment.
-    func swap(_ first: String, _ second: String) {
+    /// Renames collections, for all readers at the same moment. The new names must be the old names of these
+    /// collections in another order. Returns false, without a change, if one of the numbers does not exist.
+    func rename(_ names: [(number: UInt32, name: String)]) -> Bool {
         lock.withWriteLock {
-            let collection = byName[first]
-            byName[first] = byName[second]
-            byName[second] = collection
+            let collections = names.compactMap { byNumber[$0.number] }
+            guard collections.count == names.count else { return false }
+            for (collection, entry) in zip(collections, names) { byName[entry.name] = collection }
+            return true
         }
     }
 }

@@ -1,21 +1,21 @@
 package import SamplingFrequency
 import Synchronization
+import SystemSupport
 
-/// A set of items with one dimension and one metric, wholly in memory. What it is called, the `Catalogue` knows.
+/// A set of items with one dimension and one metric, all in memory. Its name is in the `Catalogue`.
 ///
-/// Data structures first. An *id* leads through the id table to its *row*, a dense number. A row's vector, id,
-/// statistics and features stand in a *chunk* of 1,024 rows under one read-write lock. The chunk directory leads from
-/// row to chunk. Nothing moves when a collection grows.
+/// The id table maps an *id* to its *row*, a dense number. The vector, id, statistics and features of a row are in a
+/// *chunk* of 1,024 rows, under one read-write lock. The chunk directory maps rows to chunks. Chunks do not move when a
+/// collection grows.
 ///
-/// What `SAMPLE` draws from, the draw table and the bank of recent observations, is one for all rows, under a lock of its
-/// own.
+/// `SAMPLE` draws from the population (all rows with an embedding) or from the bank of recent observations. Both are
+/// under one lock, the draw lock.
 ///
-/// Who may do what: any thread reads, under the locks (`Collection+Reading.swift`). One thread, the store's writer,
-/// changes (`Collection+Applying.swift`); it is the only one that changes anything, so it reads without locks and takes
-/// them only where a reader could look. Lock order: draws, id shard, chunk, sketch; never two chunks at
-/// once.
+/// Any thread may read, under the locks (`Collection+Reading.swift`). Only the store's thread changes anything
+/// (`Collection+Applying.swift`). So it reads without locks, and takes them only to change data that readers may read.
+/// Lock order: draw lock, id shard, chunk, sketch; never two chunks at once.
 package final class Collection: @unchecked Sendable {
-    /// The number under which the collection is stored; never used again.
+    /// The number of the collection in keys and in the journal. It is never reused.
     package let number: UInt32
     package let configuration: CollectionConfiguration
 
@@ -23,74 +23,104 @@ package final class Collection: @unchecked Sendable {
     let decay: CountDecay
     let identifiers = IdentifierTable()
     let chunks: ChunkDirectory
-    /// Where observations go, if the estimator is a sketch: see `Collection+Sketch.swift`.
+    /// The buckets that count observations if the estimator is a sketch, otherwise nil: see `Collection+Sketch.swift`.
     let sketch: SketchBuckets?
-    /// Rises when an id loses its row.
+    /// Observations at steps that were not the next ones, since the start.
+    package let stepCounters = StepCounters()
+    /// Incremented when an id loses its row.
     let freedRowCount = Atomic<Int>(0)
-    /// Guards `draws` and `recent`. Whoever holds it finds the counts as the draw table has them.
+    /// Guards `population` and `recent`. While a reader holds it, the counts of the rows do not change.
     let drawLock = ReadWriteLock()
-    /// All rows with an embedding.
-    var draws = DrawTable()
+    /// All rows with an embedding, by count.
+    var population = WeightedRows()
     var recent: RecentBank
     private let summaryLock = ReadWriteLock()
     private var lockedSummary: Summary
+    /// The memory of the collection that `account` contains, in bytes.
+    private let countedByteCount = Atomic<Int>(0)
+    private let account: MemoryAccount
 
-    /// For the writer thread alone.
-    var writer = WriterState()
+    /// Store thread only.
+    var owner: OwnerState
+    /// The ids that the cap evicts next. Store thread only. Not in `owner`, because it changes while counts do.
+    var evictions = EvictionQueue()
+    /// Whether recovery is complete, so that there are an id table, a population and sums. Store thread only.
+    var isServing = false
 
-    /// What belongs to the collection as a whole.
+    // MARK: Records
+
+    let rows = Rows()
+    let features = Features()
+    let statisticsPages = StatisticsPages()
+    let recentRecords = RecentRecords()
+    let sketchPages: SketchPages?
+    let producers = Producers(keys: FrequencyKey.producers)
+    let runs = TrainerRuns(keys: FrequencyKey.runs)
+    let totalsRecord = TotalsRecord()
+
+    /// The kinds of records in the `frequency` table.
+    let frequencyKinds: [any FrequencyTableKind]
+    /// What the tables have of this collection. Store thread only.
+    var sums = CollectionSums()
+    /// All kinds of records, in the order in which the checkpoint copies them.
+    let kinds: [any RecordKind]
+
+    /// The totals of a collection.
     struct Summary {
         var totals: FrequencyTotals
-        /// Ids with an embedding.
+        /// The number of ids with an embedding.
         var itemCount = 0
-        /// Ids with anything.
+        /// The number of all ids that have a row.
         var idCount = 0
+        /// Memory that the features take outside the chunks; likewise long ids.
         var featureByteCount = 0
         var longIdByteCount = 0
         var drawByteCount = 0
     }
 
-    /// What only the writer thread knows.
-    struct WriterState {
-        /// Rows that were ever handed out: 0 ..< rowCount.
+    /// State that only the store's thread uses.
+    struct OwnerState {
+        /// All rows that were ever handed out are in 0 ..< rowCount.
         var rowCount: UInt32 = 0
         var freeRows: [UInt32] = []
-        var sequences = WriterSequences()
-        /// The counts of all ids.
+        /// The sum of the counts of all ids.
         var countSum = ExactSum()
-        /// Ids that a cap would take next: the oldest at the end.
-        var evictionCandidates: [EvictionCandidate] = []
         var evictionShortage: EvictionShortage?
-        /// As `sequences`, the totals and the bank's position, with the effects of writes that are judged but not yet
-        /// durable.
-        var judgedSequences = WriterSequences()
-        var judgedLastStep: Int64 = -1
+        /// The last numbers of the producers, the runs, the totals (without C), and the position of the bank. They
+        /// include writes that are judged but not durable yet.
+        var judgedSequences = NamedList<ProducerEntry>()
+        var judgedRuns = NamedList<TrainerRun>()
+        var judgedTotals: FrequencyTotals
         var judgedRecentPosition: UInt64 = 0
-        var dirty = DirtyScalars()
-        /// Chunks of the bank that differ from the table.
-        var dirtyRecentChunks = ChunkBitmap()
     }
 
-    /// Which of the collection's own records differ from the tables.
-    struct DirtyScalars {
-        var totals = false
-        /// A bit for each chunk of 32 writers.
-        var writerChunks: UInt32 = 0
-    }
-
-    /// Fails if there is no memory for the sketch.
-    init(number: UInt32, configuration: CollectionConfiguration) throws(StoreError) {
+    /// Throws `full` if the system has no memory for the sketch or no address space for the chunks.
+    init(
+        number: UInt32,
+        configuration: CollectionConfiguration,
+        account: MemoryAccount = MemoryAccount()
+    ) throws(StoreError) {
         self.number = number
         self.configuration = configuration
+        self.account = account
         decay = CountDecay(halfLife: configuration.halfLife)
-        if let layout = configuration.sketch { sketch = try SketchBuckets(layout, decay) } else { sketch = nil }
         estimator = GapEstimator(alpha: configuration.alpha, decay: decay)
-        lockedSummary = Summary(totals: FrequencyTotals(decay: decay))
+        if let layout = configuration.sketch { sketch = try SketchBuckets(layout, estimator) } else { sketch = nil }
+        sketchPages = sketch.map { SketchPages($0) }
+        let estimates: [any FrequencyTableKind] = sketchPages.map { [$0] } ?? [statisticsPages, recentRecords]
+        frequencyKinds = estimates + [producers, runs, totalsRecord]
+        kinds = [rows, features] + frequencyKinds
+        let totals = FrequencyTotals(estimator: estimator)
+        lockedSummary = Summary(totals: totals)
+        owner = OwnerState(judgedTotals: totals)
         recent = RecentBank(capacity: configuration.recentCount)
-        chunks = ChunkDirectory(dimension: configuration.dimension, metric: configuration.metric)
+        chunks = try ChunkDirectory(dimension: configuration.dimension, metric: configuration.metric)
+        lockedSummary.drawByteCount = drawByteCount
+        countMemory()
     }
 
     deinit {
+        account.add(-memoryByteCount)
         summaryLock.destroy()
         drawLock.destroy()
     }
@@ -99,44 +129,65 @@ package final class Collection: @unchecked Sendable {
         summaryLock.withReadLock { lockedSummary }
     }
 
-    /// Writer thread only.
+    /// Store thread only.
     func updateSummary(_ body: (inout Summary) -> Void) {
         summaryLock.withWriteLock { body(&lockedSummary) }
+        countMemory()
+    }
+
+    /// Brings the account up to date. Call this after memory was allocated or freed, unless `updateSummary` follows.
+    /// Store thread only.
+    func countMemory() {
+        let byteCount =
+            chunks.byteCount + identifiers.byteCount + sketchByteCount + producers.list.byteCount
+            + lockedSummary.featureByteCount + lockedSummary.longIdByteCount + lockedSummary.drawByteCount
+            + owner.freeRows.capacity * MemoryLayout<UInt32>.stride
+        let change = byteCount - countedByteCount.exchange(byteCount, ordering: .relaxed)
+        if change != 0 { account.add(change) }
     }
 
     /// The number of ids with an embedding.
     package var itemCount: Int { summary.itemCount }
 
-    /// The number of ids with an embedding, features or statistics.
+    /// The number of ids that have a row, because they have an embedding, features or statistics.
     package var idCount: Int { summary.idCount }
 
-    /// Observed hits of all ids, the C of q = count / C.
+    /// The first and last step, and C, the sum of the counts of all ids.
     package var totals: FrequencyTotals { summary.totals }
 
-    /// The memory of the collection in bytes: chunks (counted whole), id table, long ids, features, and what draws need.
-    package var memoryByteCount: Int {
-        let summary = summary
-        return chunks.byteCount + identifiers.byteCount + summary.featureByteCount + summary.longIdByteCount
-            + summary.drawByteCount + sketchByteCount
+    /// The memory of the collection in bytes: whole chunks, the id table, long ids, features, the population, the bank,
+    /// the sketch, producers, and the list of free rows.
+    package var memoryByteCount: Int { countedByteCount.load(ordering: .relaxed) }
+
+    /// The memory in bytes that a collection takes before it has any id.
+    static func initialByteCount(_ configuration: CollectionConfiguration) -> Int {
+        IdentifierTable.byteCount(entryCount: 0) + RecentBank.byteCount(capacity: configuration.recentCount)
+            + (configuration.sketch.map(SketchBuckets.byteCount) ?? 0)
     }
 
-    /// What of it is the sketch, the same from the first observation to the last.
+    /// The memory of the sketch in bytes. It never changes.
     package var sketchByteCount: Int { configuration.sketch.map(SketchBuckets.byteCount) ?? 0 }
 
-    /// The chunk of a row that was handed out.
+    /// The chunk of a row. The row must have been handed out.
     @inline(__always)
     func chunk(of row: UInt32) -> UnsafeMutablePointer<ItemChunk> {
         chunks[Int(row) / ItemChunk.rowCount]
     }
 
-    /// The writer thread may look at all of it, others at the generation: under the chunk's lock, or under the draw lock if the
-    /// row has an embedding.
+    /// The reuse of a row. Other threads may only read the generation, under the chunk's lock, or under the draw lock
+    /// if the row has an embedding.
     @inline(__always)
-    func life(of row: UInt32) -> UnsafeMutablePointer<RowLife> {
-        chunk(of: row).pointee.lives + Self.index(of: row)
+    func reuse(of row: UInt32) -> UnsafeMutablePointer<RowReuse> {
+        chunk(of: row).pointee.reuses + Self.index(of: row)
     }
 
-    /// The place of a row within its chunk.
+    /// The chunk of a row, and the row's index in it. The row must have been handed out.
+    @inline(__always)
+    func place(of row: UInt32) -> (chunk: UnsafeMutablePointer<ItemChunk>, index: Int) {
+        (chunk(of: row), Self.index(of: row))
+    }
+
+    /// The index of a row within its chunk.
     @inline(__always)
     static func index(of row: UInt32) -> Int {
         Int(row) % ItemChunk.rowCount

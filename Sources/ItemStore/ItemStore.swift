@@ -1,28 +1,31 @@
 import LMDB
 package import Logging
 
-/// The engine: collections in memory, durable through a journal in LMDB. It runs without a socket.
+/// The storage engine: collections in memory, made durable by a journal in LMDB. It needs no network.
 ///
-/// - *Reads* look a `Collection` up and ask it, from any thread; no read touches LMDB.
-/// - *Writes* are submitted in batches to the one writer thread (`WritePath`): judged, journalled, committed together,
-///   applied to memory, then acknowledged.
-/// - A *checkpoint* (`Checkpoint`) copies what changed to the tables in small slices and cuts the journal.
-/// - *Recovery* (`Recovery`) loads the tables, replays the journal and builds the id tables.
+/// - *Reads* find a `Collection` and call it, on any thread. They never access LMDB.
+/// - *Writes* are submitted in batches to the store's thread (`StoreThread`). It judges them, commits them together to
+///   the journal, applies them to memory, and then acknowledges them.
+/// - A *checkpoint* (`Checkpointer`) copies changed records to the tables in small slices, and cuts the journal.
+/// - *Recovery* (`Recovery`) loads the tables, replays the journal, and builds everything that is not stored.
 ///
-/// `Schema/` has every table, key and byte layout.
+/// `Schema/` defines the tables and keys, `Records/` the bytes of each kind of record, and `Journal/` the bytes of
+/// operations.
 package final class ItemStore: Sendable {
     private let directory: DataDirectory
     private let environment: Environment
+    private let tables: Tables
     private let catalogue: Catalogue
-    let status: StoreStatus
+    private let sources: SourcePositions
+    let health: StoreHealth
     /// Nil when the store is read-only.
-    private let writePath: WritePath?
+    private let storeThread: StoreThread?
     private let recovery: RecoveryStatistics
 
     package let configuration: StoreConfiguration
 
-    /// Opens the store, which takes about a second for a million items, and starts its writer thread. Errors:
-    /// `directoryInUse`, `unknownSchema`, `corrupt` (naming table and key), `full`, `internalError`.
+    /// Opens the store and starts its thread. That takes about a second for a million items. Throws `directoryInUse`,
+    /// `unknownSchema`, `corrupt` (with table and key), `full`, `readOnly` after a storage failure, or `internalError`.
     package static func open(_ configuration: StoreConfiguration, logger: Logger) throws(StoreError) -> ItemStore {
         do {
             return try ItemStore(configuration, logger)
@@ -33,62 +36,38 @@ package final class ItemStore: Sendable {
 
     private init(_ configuration: StoreConfiguration, _ logger: Logger) throws {
         self.configuration = configuration
-        directory = try DataDirectory(path: configuration.directory, isReadOnly: configuration.isReadOnly)
-        environment = try Environment(
-            directory: directory.path,
-            options: Environment.Options(mapSize: directory.mapSize, isReadOnly: configuration.isReadOnly)
-        )
         let clock = ContinuousClock()
         let start = clock.now
-        let tables = try Self.openTables(environment, configuration)
-        let recovered = try Recovery.run(environment, tables)
-        catalogue = recovered.catalogue
-        status = StoreStatus()
+        directory = try DataDirectory(path: configuration.directory, isReadOnly: configuration.isReadOnly)
+        let data = try directory.openData(isReadOnly: configuration.isReadOnly)
+        environment = data.environment
+        tables = data.tables
+        try StoredSize.announceExcess(data.environment, data.tables, configuration.limits, logger)
+        let recovered = try directory.naming { try Recovery.run(data.environment, data.tables) }
+        try directory.checkHead(data.head, lastGroup: recovered.lastGroup)
+        catalogue = recovered.records.catalogue
+        sources = recovered.records.sources
+        health = StoreHealth()
         recovery = RecoveryStatistics(duration: clock.now - start, groupCount: recovered.replayedGroupCount)
         if configuration.isReadOnly {
-            status.fail("the daemon was started read-only")
-            writePath = nil
+            health.fail("the daemon was started read-only")
+            health.journal = StoreHealth.JournalStatus(recovered)
+            storeThread = nil
         } else {
-            let path = WritePath(
+            guard let identity = data.identity else {
+                throw StoreError(.corrupt, "the data file '\(directory.dataPath)' is damaged: it has no identity")
+            }
+            let thread = StoreThread(
                 environment: environment,
-                tables: tables,
+                tables: data.tables,
                 recovered: recovered,
                 limits: configuration.limits,
-                status: status,
+                health: health,
+                watch: try DirectoryWatch(directory, environment, identity, lastGroup: recovered.lastGroup),
                 logger: logger
             )
-            path.publishStatus()
-            path.start()
-            writePath = path
-        }
-    }
-
-    private static func openTables(_ environment: Environment, _ configuration: StoreConfiguration) throws -> Tables {
-        let key = MetaKey(.schema)
-        if configuration.isReadOnly {
-            return try environment.read { transaction in
-                let tables = try Tables(in: transaction)
-                try checkSchema(try tables.integer(UInt32.self, for: key, transaction))
-                return tables
-            }
-        }
-        return try environment.write { transaction in
-            let tables = try Tables(in: transaction)
-            if try transaction.entryCount(in: tables.meta) == 0 {
-                try tables.putInteger(Tables.schemaVersion, for: key, transaction)
-            }
-            try checkSchema(try tables.integer(UInt32.self, for: key, transaction))
-            return tables
-        }
-    }
-
-    private static func checkSchema(_ version: UInt32?) throws {
-        guard version == Tables.schemaVersion else {
-            let got = version.map { "\($0)" } ?? "none"
-            throw StoreError(
-                .unknownSchema,
-                "got schema version \(got) in the data directory, this version knows \(Tables.schemaVersion)"
-            )
+            thread.start()
+            storeThread = thread
         }
     }
 
@@ -98,36 +77,42 @@ package final class ItemStore: Sendable {
         catalogue[name]
     }
 
-    /// All collections, by name.
+    /// All collections, ordered by name.
     package func collections() -> [(name: String, collection: Collection)] {
         catalogue.allNamed
     }
 
-    // MARK: - Writes
-
-    /// Queues the writes. Unless this throws (`busy`, `draining`, `readOnly`), the batch's completion is called once,
-    /// with an outcome for each write, after the writes are on disk and visible to every reader.
-    package func submit(_ batch: WriteBatch) throws(StoreError) {
-        guard let writePath else { throw StoreError(.readOnly, status.failure ?? "the store is read-only") }
-        try writePath.queue.append(batch)
+    /// The last number that was applied of a stream outside the store; nil if there is none. Any thread may call this.
+    package func sequence(ofSource source: String) -> UInt64? {
+        sources.sequence(of: source)
     }
 
-    /// Commits what is queued, checkpoints, and stops the writer thread. Blocks; later `submit`s fail with `draining`.
-    /// Without the checkpoint the next start replays the journal, as after a crash.
+    // MARK: - Writes
+
+    /// Queues the writes, or throws `busy`, `draining` or `readOnly`. If it does not throw, the batch's completion is
+    /// called once, with an outcome for each write. At that time, all successful writes are on disk and visible to
+    /// every reader.
+    package func submit(_ batch: WriteBatch) throws(StoreError) {
+        guard let storeThread else { throw StoreError(.readOnly, health.failure ?? "the store is read-only") }
+        try storeThread.queue.append(batch)
+    }
+
+    /// Commits all queued writes, ends the store's thread, and checkpoints. Blocks meanwhile. Later calls of `submit`
+    /// throw `draining`. Without the checkpoint, the next start replays the journal, as after a crash.
     package func close(checkpointing: Bool = true) {
-        writePath?.queue.close()
-        writePath?.join()
-        if checkpointing { writePath?.finalCheckpoint() }
+        storeThread?.queue.close()
+        storeThread?.join()
+        if checkpointing { storeThread?.finalCheckpoint() }
     }
 
     // MARK: - Statistics
 
     package func statistics() -> StoreStatistics {
-        let journal = status.journal
+        let journal = health.journal
         let storage = environment.statistics()
         var statistics = StoreStatistics()
         statistics.directory = directory.path
-        statistics.failure = status.failure
+        statistics.failure = health.failure
         statistics.memoryBytesMax = configuration.limits.memoryBytesMax
         statistics.recoverySeconds = recovery.duration / .seconds(1)
         statistics.replayedGroupCount = recovery.groupCount
@@ -136,14 +121,20 @@ package final class ItemStore: Sendable {
         statistics.journalByteCount = journal.byteCount
         statistics.checkpointPassCount = journal.checkpointPassCount
         statistics.droppedCollectionCount = journal.droppedCollectionCount
-        statistics.waitingWriteByteCount = writePath?.queue.waitingByteCount ?? 0
+        statistics.waitingWriteByteCount = storeThread?.queue.waitingByteCount ?? 0
         statistics.mapByteCount = storage.mapSize
-        statistics.usedByteCount = storage.usedByteCount
+        statistics.fileByteCount = storage.usedByteCount
+        // After a failure the file may be damaged or cut off, and reading it could end the process.
+        if health.failure == nil {
+            statistics.usedByteCount = try? environment.read { try tables.byteCount($0) }
+        }
+        statistics.freeByteCount = directory.freeByteCount
+        statistics.fullReason = health.fullReason
+        statistics.memoryByteCount = catalogue.memory.byteCount
         for collection in catalogue.all {
             statistics.collectionCount += 1
             statistics.itemCount += collection.itemCount
             statistics.idCount += collection.idCount
-            statistics.memoryByteCount += collection.memoryByteCount
         }
         return statistics
     }
@@ -154,17 +145,18 @@ struct RecoveryStatistics: Sendable {
     let groupCount: Int
 }
 
-/// What an operator wants to know of a store.
+/// Figures about a store, for an operator.
 package struct StoreStatistics: Sendable {
     package var directory = ""
-    /// Why no write is served; nil while all is well.
+    /// Why the store takes no more writes; nil if it does.
     package var failure: String?
     package var collectionCount = 0
-    /// Ids with an embedding.
+    /// The number of ids with an embedding.
     package var itemCount = 0
-    /// Ids with anything.
+    /// The number of all ids that have a row.
     package var idCount = 0
-    /// Memory of all collections, without LMDB's pages, which belong to the operating system.
+    /// The memory of all collections. LMDB's pages are not counted, because they are in the file cache of the operating
+    /// system.
     package var memoryByteCount = 0
     package var memoryBytesMax = 0
     package var recoverySeconds = 0.0
@@ -173,11 +165,17 @@ package struct StoreStatistics: Sendable {
     package var checkpointedGroup: UInt64 = 0
     package var journalByteCount = 0
     package var checkpointPassCount = 0
-    /// Dropped collections whose records are still to be erased.
+    /// The number of dropped collections with records that are not erased yet.
     package var droppedCollectionCount = 0
     package var waitingWriteByteCount = 0
-    /// Reserved address space.
+    /// The size of the address space that LMDB has reserved.
     package var mapByteCount = 0
-    /// The file's pages up to the last one used.
-    package var usedByteCount = 0
+    /// The size of the file up to the last page that was ever used.
+    package var fileByteCount = 0
+    /// The size of the pages that have records now; nil if the storage can't be read.
+    package var usedByteCount: Int?
+    /// The room left on the file system; nil if the system does not say.
+    package var freeByteCount: Int?
+    /// Why the last write found no room on the disk; nil if the last commit succeeded.
+    package var fullReason: String?
 }

@@ -1,6 +1,8 @@
 import LMDB
+import SystemSupport
 
-/// Why the store did not do what was asked. `code` is for machines, `message` for people: what was got, what expected.
+/// Why a request to the store failed. `code` is for programs. `message` is for people, and says what was got and what
+/// was expected.
 package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
     package enum Code: Sendable, Equatable {
         case noCollection
@@ -9,20 +11,23 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case dimension
         case badVector
         case badRequest
+        /// A step is much too late, or far ahead of the clock of its collection.
+        case step
         case limit
-        /// The write queue is full; nothing was changed, try again.
+        /// The write queue is full. Nothing was changed, and a later attempt may succeed.
         case busy
-        /// A search was not done by its deadline.
+        /// A search did not end before its deadline.
         case timeout
-        /// The disk, a quota or a file-size limit is full; nothing was changed, later writes may succeed.
+        /// The memory limit, the disk, a quota or a file-size limit is exhausted. Nothing was changed, and a later
+        /// write may succeed.
         case full
-        /// Started read-only, or storage has failed and can't be trusted with another write.
+        /// The store was opened read-only, or storage has failed and can't be trusted with another write.
         case readOnly
-        /// A record does not have the checksum it was written with.
+        /// A record or an operation has a wrong checksum, or its content makes no sense.
         case corrupt
-        /// The directory was written by a version that this one does not know.
+        /// The directory was written by a version that this version can't read.
         case unknownSchema
-        /// Another process has the directory.
+        /// Another process has locked the directory.
         case directoryInUse
         case draining
         case internalError
@@ -46,7 +51,7 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// For the `catch` of closures that can't say which errors they throw.
+    /// Converts an error of a call without typed errors.
     init(_ error: any Error) {
         switch error {
         case let error as StoreError: self = error
@@ -56,6 +61,17 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     package var description: String { message }
+
+    /// A system call failed with this `errno`.
+    static func system(_ what: String, _ reason: Int32) -> StoreError {
+        let isFull = reason == ENOSPC || reason == EDQUOT || reason == EFBIG
+        return StoreError(isFull ? .full : .internalError, "\(what): \(String(cString: strerror(reason)))")
+    }
+
+    /// An operation in the journal does not fit the state of the store.
+    static func corruptOperation(group: UInt64, _ why: String) -> StoreError {
+        StoreError(.corrupt, "corrupt operation in table 'journal', group \(group): \(why)")
+    }
 
     static func noCollection(_ name: String) -> StoreError {
         StoreError(.noCollection, "there is no collection '\(name)'")

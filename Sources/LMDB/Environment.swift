@@ -1,30 +1,25 @@
-/// An LMDB environment: one directory with `data.mdb` and `lock.mdb`, its tables, its transactions.
+/// An LMDB environment: a directory with `data.mdb` and `lock.mdb`, and the tables in it.
 ///
-/// Transactions exist only inside a closure: `read` and `write` begin one, lend it to the body, and end it whatever
-/// happens. So none can leak, outlive the environment, or hold old pages for ever.
+/// A transaction exists only during a call of `read` or `write`, which begins it, lends it to a closure, and always
+/// ends it. So no transaction can leak, outlive the environment, or keep old pages in use forever.
 ///
-/// Every commit is synced to disk before `write` returns: no flag that weakens this is ever set. Readers belong to
-/// their transaction, not to their thread (`MDB_NOTLS`), so a thread may read while it writes.
+/// Every commit is synced to disk before `write` returns; no flag that weakens this is ever set. A reader slot belongs
+/// to a transaction, not to a thread (`MDB_NOTLS`), so a thread may call `read` inside `write`.
 ///
-/// Open a directory once in a process: POSIX file locks can't tell two environments of one process apart.
+/// A process must not open a directory twice, because POSIX file locks can't tell two environments of one process
+/// apart.
 internal import CLMDB
 internal import Synchronization
-
-#if canImport(Darwin)
-internal import Darwin
-#elseif canImport(Musl)
-internal import Musl
-#else
-internal import Glibc
-#endif
+internal import SystemSupport
 
 package final class Environment: Sendable {
     package struct Options: Sendable {
-        /// How large the data may become. Costs address space only, so be generous.
+        /// The largest size of the data in bytes. It costs only address space, so it should be generous.
         package var mapSize: Int
         package var tableCountMax: Int
         package var readerCountMax: Int
-        /// Opens an environment that must exist; `write` then fails.
+        /// Opens an existing environment for reading only. `write` then throws. The caller makes sure that no other
+        /// process writes to it meanwhile.
         package var isReadOnly: Bool
 
         package init(mapSize: Int, tableCountMax: Int = 16, readerCountMax: Int = 126, isReadOnly: Bool = false) {
@@ -37,10 +32,12 @@ package final class Environment: Sendable {
 
     nonisolated(unsafe) private let pointer: OpaquePointer
     let tables = TableRegistry()
-    /// The thread inside `write`, or 0: a second `write` on it would wait for itself.
-    private let writer = Atomic<UInt>(0)
+    /// The thread that is inside `write`, or 0. A second `write` on that thread would wait for the first one forever.
+    private let writingThread = Atomic<UInt>(0)
+    /// The number of the last transaction that was committed here, or before the environment was opened.
+    private let lastTransaction = Atomic<Int>(0)
 
-    /// Opens the environment in `directory`, which must exist, and frees the slots of readers that died.
+    /// Opens the environment in `directory`, which must exist, and frees the reader slots of dead processes.
     package init(directory: String, options: Options) throws(LMDBError) {
         func check(_ code: Int32) throws(LMDBError) {
             guard code == MDB_SUCCESS else { throw LMDBError(code: code, attempt: .open) }
@@ -49,39 +46,38 @@ package final class Environment: Sendable {
         try check(mdb_env_create(&created))
         let environment = created!
         do throws(LMDBError) {
-            // LMDB wants whole pages.
+            // LMDB requires a multiple of the page size.
             let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
             try check(mdb_env_set_mapsize(environment, (options.mapSize + pageSize - 1) / pageSize * pageSize))
             try check(mdb_env_set_maxdbs(environment, MDB_dbi(options.tableCountMax)))
             try check(mdb_env_set_maxreaders(environment, UInt32(options.readerCountMax)))
-            let flags = UInt32(MDB_NOTLS) | (options.isReadOnly ? UInt32(MDB_RDONLY) : 0)
+            try check(mdb_env_set_assert(environment, endProcess))
+            // A reader without LMDB's locks needs no file that it may write.
+            let flags = UInt32(MDB_NOTLS) | (options.isReadOnly ? UInt32(MDB_RDONLY | MDB_NOLOCK) : 0)
             try check(mdb_env_open(environment, directory, flags, 0o600))
-            var deadReaderCount: Int32 = 0
-            try check(mdb_reader_check(environment, &deadReaderCount))
-            if !options.isReadOnly { try check(Self.syncDirectory(directory)) }
+            if !options.isReadOnly {
+                var deadReaderCount: Int32 = 0
+                try check(mdb_reader_check(environment, &deadReaderCount))
+                // LMDB syncs only its file, so a power cut could lose a new file.
+                try check(syncDirectory(directory))
+            }
         } catch {
             mdb_env_close(environment)
             throw error
         }
         pointer = environment
+        lastTransaction.store(statistics().lastTransaction, ordering: .relaxed)
     }
 
     deinit {
         mdb_env_close(pointer)
     }
 
-    /// LMDB syncs its file but not the directory: without this a new file could be gone after a power cut.
-    private static func syncDirectory(_ directory: String) -> Int32 {
-        let descriptor = open(directory, O_RDONLY | O_DIRECTORY)
-        guard descriptor >= 0 else { return errno }
-        defer { close(descriptor) }
-        // Some file systems can't sync a directory and say EINVAL: they have nothing to sync.
-        return fsync(descriptor) == 0 || errno == EINVAL ? MDB_SUCCESS : errno
-    }
-
-    /// Runs `body` on a snapshot: it sees every commit before it, and none after.
+    /// Calls `body` with a snapshot, which has every earlier commit and no later one.
     package func read<R>(_ body: (borrowing ReadTransaction) throws -> R) throws -> R {
         let core = try begin(flags: UInt32(MDB_RDONLY))
+        let earlier = exchangeThreadOnDataFile(core.thread)
+        defer { _ = exchangeThreadOnDataFile(earlier) }
         let result: R
         do {
             result = try body(ReadTransaction(core: core))
@@ -90,38 +86,60 @@ package final class Environment: Sendable {
             tables.transactionEnded(core.pointer, isCommitted: false)
             throw error
         }
-        // Nothing to write; but only a commit keeps the tables that were opened.
+        // Nothing was written, but an abort would close the tables that the transaction opened.
         let code = mdb_txn_commit(core.pointer)
         tables.transactionEnded(core.pointer, isCommitted: code == MDB_SUCCESS)
         guard code == MDB_SUCCESS else { throw LMDBError(code: code, attempt: .commit) }
         return result
     }
 
-    /// Runs `body`, then commits. If `body` throws, nothing is changed; if the commit fails, that error is thrown.
-    /// One thread at a time: others wait. Within `write` the same thread must not `write` again.
+    /// Calls `body`, then commits. If `body` throws or the commit fails, nothing has changed, and this throws that
+    /// error. Only one thread can be in `write`; others wait. `body` must not call `write`.
     package func write<R>(_ body: (borrowing WriteTransaction) throws -> R) throws -> R {
         let thread = currentThreadNumber()
-        guard writer.load(ordering: .relaxed) != thread else {
+        guard writingThread.load(ordering: .relaxed) != thread else {
             fatalError("write within write on one thread: the inner one would wait for the outer one for ever")
         }
         let core = try begin(flags: 0)
-        writer.store(thread, ordering: .relaxed)
+        writingThread.store(thread, ordering: .relaxed)
+        let earlier = exchangeThreadOnDataFile(thread)
+        defer { _ = exchangeThreadOnDataFile(earlier) }
         let result: R
         do {
             result = try body(WriteTransaction(core: core))
         } catch {
-            writer.store(0, ordering: .relaxed)
+            writingThread.store(0, ordering: .relaxed)
             mdb_txn_abort(core.pointer)
             tables.transactionEnded(core.pointer, isCommitted: false)
             throw error
         }
-        writer.store(0, ordering: .relaxed)
+        writingThread.store(0, ordering: .relaxed)
         let code = mdb_txn_commit(core.pointer)
         tables.transactionEnded(core.pointer, isCommitted: code == MDB_SUCCESS)
         guard code == MDB_SUCCESS else {
-            throw LMDBError(code: code == EIO ? codeOfShortWrite() : code, attempt: .commit)
+            throw LMDBError(
+                code: code == EIO ? codeOfShortWrite() : code,
+                attempt: .commit,
+                isEnvironmentLost: isLost()
+            )
         }
+        lastTransaction.store(statistics().lastTransaction, ordering: .relaxed)
         return result
+    }
+
+    /// Whether the meta pages in the file are no longer those of the last commit. Then another program has written to
+    /// the file.
+    package var isChangedByOthers: Bool {
+        statistics().lastTransaction != lastTransaction.load(ordering: .relaxed)
+    }
+
+    /// Whether LMDB refuses all further transactions. It does so after it failed to write a meta page, even if only
+    /// because there was no room.
+    private func isLost() -> Bool {
+        var begun: OpaquePointer?
+        let code = mdb_txn_begin(pointer, nil, 0, &begun)
+        if let begun { mdb_txn_abort(begun) }
+        return code == MDB_PANIC
     }
 
     private func begin(flags: UInt32) throws(LMDBError) -> TransactionCore {
@@ -137,9 +155,10 @@ package final class Environment: Sendable {
         )
     }
 
-    /// When the disk, the quota or the file-size limit ends in the middle of a write, the system writes what fits and
-    /// reports no error; LMDB answers `EIO`, as for a broken disk. Asking for more room tells the two apart: the
-    /// pages past the end belong to nobody, so growing the file changes nothing.
+    /// The true reason of an `EIO`. If a write exceeds the disk, the quota or the file-size limit, the system writes a
+    /// part of it and reports no error. LMDB then returns `EIO`, as for a broken disk. To tell the two apart, this
+    /// tries to allocate more room after the end of the file. That is harmless, because LMDB does not use those pages
+    /// yet.
     private func codeOfShortWrite() -> Int32 {
         #if os(Linux)
         var descriptor: mdb_filehandle_t = -1
@@ -154,10 +173,10 @@ package final class Environment: Sendable {
     }
 }
 
-/// Numbers for an operator.
+/// Figures about an environment, for an operator.
 package struct EnvironmentStatistics: Sendable {
     package let mapSize: Int
-    /// The pages ever used, times their size: what the file takes. Freed pages are used again before the file grows.
+    /// The bytes of all pages that were ever used. Freed pages are used again before the file grows.
     package let usedByteCount: Int
     package let lastTransaction: Int
     package let pageSize: Int
@@ -167,7 +186,7 @@ extension Environment {
     package func statistics() -> EnvironmentStatistics {
         var info = MDB_envinfo()
         var stat = MDB_stat()
-        // They fail only for a null pointer.
+        // These calls fail only for a null pointer.
         mdb_env_info(pointer, &info)
         mdb_env_stat(pointer, &stat)
         return EnvironmentStatistics(
@@ -179,11 +198,8 @@ extension Environment {
     }
 }
 
-/// The calling thread as a number; never 0.
-func currentThreadNumber() -> UInt {
-    #if canImport(Darwin)
-    UInt(bitPattern: pthread_self())
-    #else
-    UInt(pthread_self())
-    #endif
+/// LMDB calls this when an assertion fails, because its file was damaged while it was open. It can't go on, and would
+/// otherwise end the process without a word for the operator.
+private func endProcess(_ environment: OpaquePointer?, _ message: UnsafePointer<CChar>?) {
+    endProcessAfterDamage("LMDB found its data file damaged: \(message.map { String(cString: $0) } ?? "")")
 }

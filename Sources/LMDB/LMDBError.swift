@@ -1,16 +1,9 @@
-/// What went wrong, while attempting what, on which table.
+/// An error that LMDB returned, with the attempted action and the table.
 ///
-/// LMDB answers with a number: one of its own (negative) or an `errno`. A number alone tells an operator nothing, so
-/// every call adds what it attempted and the name of the table.
+/// LMDB returns a number: one of its own (negative) or an `errno`. An operator can't act on a number alone, so every
+/// call adds its action and the name of the table.
 internal import CLMDB
-
-#if canImport(Darwin)
-internal import Darwin
-#elseif canImport(Musl)
-internal import Musl
-#else
-internal import Glibc
-#endif
+internal import SystemSupport
 
 @usableFromInline
 package struct LMDBError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -31,32 +24,36 @@ package struct LMDBError: Error, Equatable, Sendable, CustomStringConvertible {
     /// `MDB_…` (negative) or an `errno`.
     package let code: Int32
     package let attempt: Attempt
-    /// The table, where the attempt was about one; the directory is the caller's to add.
+    /// The name of the table, if the attempt concerned one.
     package let table: String?
 
-    package init(code: Int32, attempt: Attempt, table: String? = nil) {
+    /// Whether LMDB refuses every later transaction, whatever the code.
+    package let isEnvironmentLost: Bool
+
+    package init(code: Int32, attempt: Attempt, table: String? = nil, isEnvironmentLost: Bool = false) {
         self.code = code
         self.attempt = attempt
         self.table = table
+        self.isEnvironmentLost = isEnvironmentLost
     }
 
-    /// No room: the map, the disk, the quota or the limit on the size of files. The transaction changed nothing, and
-    /// a later one may succeed.
+    /// Whether the map, the disk, the quota or the limit on file sizes is exhausted. The transaction changed nothing,
+    /// and a later one may succeed.
     package var isFull: Bool {
-        [MDB_MAP_FULL, ENOSPC, EDQUOT, EFBIG].contains(code)
+        !isEnvironmentLost && [MDB_MAP_FULL, ENOSPC, EDQUOT, EFBIG].contains(code)
     }
 
-    /// What is stored, or whether it was stored, can't be trusted any more: no further write makes sense.
+    /// Whether the caller must stop writing: the stored data can't be trusted any more, it is unknown what was stored,
+    /// or LMDB serves no more transactions. That is so for every code but those of which it is certain that a
+    /// transaction has changed nothing, and that a later one may succeed.
     package var isFatal: Bool {
-        [
-            EIO, MDB_PANIC, MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_VERSION_MISMATCH, MDB_CURSOR_FULL,
-            MDB_PAGE_FULL,
-        ].contains(code)
-    }
-
-    /// The table, or the key, is not there.
-    package var isNotFound: Bool {
-        code == MDB_NOTFOUND
+        guard !isEnvironmentLost else { return true }
+        return switch code {
+        case MDB_NOTFOUND, MDB_TXN_FULL, MDB_READERS_FULL, MDB_DBS_FULL, MDB_BAD_VALSIZE, EBUSY, ENOMEM: false
+        // A write transaction of an environment that was opened for reading.
+        case EACCES: attempt != .begin
+        default: !isFull
+        }
     }
 
     @usableFromInline

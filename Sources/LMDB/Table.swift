@@ -1,7 +1,7 @@
-/// A named table whose keys have one type.
+/// A named table with keys of one type.
 ///
-/// Open tables once, right after the environment, in one transaction; keep the values (they are a reference to a
-/// handle of the environment) and use them in every later transaction, from any thread:
+/// Open all tables once, in one transaction, right after opening the environment. Then use the values in every later
+/// transaction, on any thread:
 ///
 ///     struct Tables {
 ///         let journal: Table<JournalKey>
@@ -14,19 +14,19 @@
 ///         )
 ///     }
 ///
-/// If that transaction aborts, LMDB closes the handles it opened; using such a table stops the program.
+/// If that transaction aborts, LMDB closes its tables, and any use of them stops the program.
 @usableFromInline
 package struct Table<Key: TableKey>: Sendable {
     @usableFromInline let handle: TableHandle
 
     package var name: String { handle.name }
 
-    /// Opens the table, and creates it if it is missing.
+    /// Opens the table, or creates it if it does not exist.
     package init(named name: String, in transaction: borrowing WriteTransaction) throws(LMDBError) {
         handle = try transaction.core.openTable(named: name, keyByteCount: Key.byteCount, isCreated: true)
     }
 
-    /// Opens a table that must exist (`isNotFound` otherwise).
+    /// Opens an existing table. Throws `MDB_NOTFOUND` if there is none.
     package init(named name: String, in transaction: borrowing ReadTransaction) throws(LMDBError) {
         handle = try transaction.core.openTable(named: name, keyByteCount: Key.byteCount, isCreated: false)
     }

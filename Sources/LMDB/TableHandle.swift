@@ -1,19 +1,12 @@
-/// LMDB's table handles, made safe.
+/// Safe handles for LMDB's tables.
 ///
-/// LMDB numbers open tables, and has three rules about the numbers that only its manual knows: only one transaction
-/// of the process may be opening tables at a time; a transaction that began before that one ended must not open any;
-/// and an abort closes what the transaction opened, so that the number may soon mean another table. The registry
-/// keeps the first two by refusing (`EBUSY`), the third by marking the handle closed, which every use checks.
+/// LMDB numbers open tables, and its manual has three rules about the numbers. Only one transaction of the process may
+/// open tables at a time. A transaction that began before that one ended must not open any. An abort closes the tables
+/// that the transaction opened, so their numbers may soon mean other tables. The registry enforces the first two rules
+/// by throwing `EBUSY`. For the third it marks the handle as closed, and every use checks the mark.
 internal import CLMDB
 internal import Synchronization
-
-#if canImport(Darwin)
-internal import Darwin
-#elseif canImport(Musl)
-internal import Musl
-#else
-internal import Glibc
-#endif
+internal import SystemSupport
 
 @usableFromInline
 final class TableHandle: Sendable {
@@ -36,40 +29,26 @@ final class TableHandle: Sendable {
     }
 }
 
-/// The open tables of one environment. Used when tables are opened and when a transaction ends, never per record.
+/// The open tables of one environment. It is used when a table is opened and when a transaction ends, so its lock costs
+/// nothing for each record.
 final class TableRegistry: @unchecked Sendable {
     private struct State {
         var handles: [String: TableHandle] = [:]
-        /// Opened by the transaction `opener`, which has not ended.
+        /// The tables that the transaction `opener` has opened. It has not ended.
         var pending: [String: TableHandle] = [:]
         var opener: OpaquePointer?
-        /// Counts the transactions that opened tables and ended.
+        /// The number of transactions that opened tables and have ended.
         var generation = 0
     }
 
     private var state = State()
-    /// A POSIX lock: ThreadSanitizer knows it.
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
-
-    init() {
-        lock = .allocate(capacity: 1)
-        lock.initialize(to: pthread_mutex_t())
-        let code = pthread_mutex_init(lock, nil)
-        precondition(code == 0, "no lock for the table registry: errno \(code)")
-    }
-
-    deinit {
-        pthread_mutex_destroy(lock)
-        lock.deallocate()
-    }
+    private let monitor = Monitor()
 
     private func withState<R>(_ body: (inout State) -> R) -> R {
-        pthread_mutex_lock(lock)
-        defer { pthread_mutex_unlock(lock) }
-        return body(&state)
+        monitor.withLock { body(&state) }
     }
 
-    /// To be read before a transaction begins, and given to `open`.
+    /// Read this before a transaction begins, and pass it to `open`.
     var generation: Int {
         withState { state in state.generation }
     }
@@ -108,7 +87,7 @@ final class TableRegistry: @unchecked Sendable {
         return handle
     }
 
-    /// To be called after every transaction, with what became of it.
+    /// Call this after every transaction, with its outcome.
     func transactionEnded(_ transaction: OpaquePointer, isCommitted: Bool) {
         withState { state in
             guard state.opener == transaction else { return }

@@ -1,22 +1,22 @@
-/// A key of fixed size whose bytes sort as its fields do.
+/// A key of fixed size. Its bytes sort in the same order as its fields.
 ///
-/// LMDB compares keys with `memcmp`. Integers written big-endian, most significant field first, then sort like the
-/// fields themselves: `encode(into:)` and `init(decoding:)` must agree on that, and `<` must say the same. (The
-/// default `<` compares the encoded bytes, so it can't disagree.)
+/// LMDB compares keys with `memcmp`. Big-endian integers, most significant field first, sort like the fields
+/// themselves. `encode(into:)`, `init(decoding:)` and `<` must agree on that order. (The default `<` compares the
+/// encoded bytes, so it always agrees.)
 @usableFromInline
 package protocol TableKey: Comparable, Sendable {
-    /// The size of every encoded key, at most 511.
+    /// The size of every encoded key in bytes, at most 511.
     static var byteCount: Int { get }
 
-    /// Writes exactly `byteCount` bytes. `bytes` is as large as that, and not aligned.
+    /// Fills `bytes`, which is `byteCount` long and not aligned.
     func encode(into bytes: UnsafeMutableRawBufferPointer)
 
-    /// Reads what `encode(into:)` wrote. `bytes` is `byteCount` long, and not aligned.
+    /// Decodes a key that `encode(into:)` wrote. `bytes` is `byteCount` long and not aligned.
     init(decoding bytes: UnsafeRawBufferPointer)
 }
 
 extension TableKey {
-    /// Calls `body` with the encoded key, which lives on the stack.
+    /// Calls `body` with the encoded key, which is on the stack.
     @inlinable
     package func withEncodedBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
         withUnsafeTemporaryAllocation(byteCount: Self.byteCount, alignment: 8) { bytes in
@@ -34,7 +34,7 @@ extension TableKey {
 }
 
 extension UnsafeMutableRawBufferPointer {
-    /// Writes `value`, most significant byte first, at `offset`. Any alignment.
+    /// Writes `value` at `offset`, most significant byte first. Needs no alignment.
     @inlinable
     package func storeBigEndian<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int = 0) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: Value.self)
@@ -42,7 +42,7 @@ extension UnsafeMutableRawBufferPointer {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Reads an integer written by `storeBigEndian(_:at:)`. Any alignment.
+    /// Reads an integer that `storeBigEndian(_:at:)` wrote. Needs no alignment.
     @inlinable
     package func loadBigEndian<Value: FixedWidthInteger & BitwiseCopyable>(
         _ type: Value.Type = Value.self,

@@ -1,10 +1,10 @@
 /// A transaction, lent to the body of `Environment.read` or `Environment.write`.
 ///
-/// It can't be copied and is only lent, so it can't outlive the body; it isn't `Sendable`, and every use checks that
-/// it happens on the thread that began it (a comparison of two numbers), for LMDB would corrupt its state silently.
+/// It can't be copied, so it can't outlive the body. It isn't `Sendable`, because using it on another thread would
+/// silently corrupt LMDB's state. Every use also checks the thread, which costs a comparison of two numbers.
 ///
-/// The type says what is allowed: everything that reads works on both kinds, what writes only on `WriteTransaction`.
-/// A function that reads takes `borrowing Transaction<some Any>`.
+/// The type decides which operations are allowed: both kinds can read, and only a `WriteTransaction` can write. A
+/// function that only reads takes a `borrowing Transaction<some Any>`.
 @usableFromInline
 package struct Transaction<Access>: ~Copyable {
     @usableFromInline let core: TransactionCore
@@ -26,8 +26,8 @@ extension Transaction: Sendable {}
 // MARK: - Reading
 
 extension Transaction {
-    /// Calls `body` with the value of `key`, or nil. The bytes are LMDB's own pages: valid until the transaction
-    /// writes or ends, and aligned to two bytes only.
+    /// Calls `body` with the value of `key`, or with nil if there is none. The bytes are in LMDB's own pages. They are
+    /// valid until the transaction writes or ends, and only aligned to two bytes.
     @inlinable
     package func withValue<Key, R>(
         of key: Key,
@@ -40,8 +40,8 @@ extension Transaction {
         return try body(value)
     }
 
-    /// Calls `body` with each entry in the order of keys, from `first` (or the key after it) on, while `body` says
-    /// true. The bytes are valid as for `withValue`. A write transaction may change the table meanwhile.
+    /// Calls `body` with each entry in key order, until it returns false. Begins at `first`, or at the next key after
+    /// it. The bytes are valid as in `withValue`. `body` may change the table in a write transaction.
     @inlinable
     package func forEach<Key>(
         in table: Table<Key>,
@@ -69,18 +69,11 @@ extension Transaction {
     }
 
     @inlinable
-    package func last<Key>(in table: Table<Key>) throws(LMDBError) -> Key? {
-        var cursor = try core.openCursor(in: table.handle)
-        guard try isFound(cursor.moveToLast(), .iterate, table) else { return nil }
-        return try decode(cursor.key, of: table)
-    }
-
-    @inlinable
     package func entryCount<Key>(in table: Table<Key>) throws(LMDBError) -> Int {
         try core.size(of: table.handle).entryCount
     }
 
-    /// The bytes of the pages that the table takes; 0 when it is empty.
+    /// The size of the table's pages in bytes; 0 if the table is empty.
     @inlinable
     package func byteCount<Key>(of table: Table<Key>) throws(LMDBError) -> Int {
         try core.size(of: table.handle).byteCount
@@ -93,7 +86,7 @@ extension Transaction {
         throw table.handle.error(code, attempt)
     }
 
-    /// A key of another size was never written through this table: the file is not what we take it for.
+    /// Throws if the key has the wrong size. The table has keys of only one size, so the file is then corrupt.
     @inlinable
     func decode<Key>(_ bytes: UnsafeRawBufferPointer, of table: Table<Key>) throws(LMDBError) -> Key {
         guard bytes.count == Key.byteCount else {
@@ -106,7 +99,6 @@ extension Transaction {
 // MARK: - Writing
 
 extension Transaction where Access == WriteAccess {
-    /// Sets the value of `key`.
     @inlinable
     package func put<Key>(
         _ value: UnsafeRawBufferPointer,
@@ -116,8 +108,8 @@ extension Transaction where Access == WriteAccess {
         try store(value, for: key, in: table, .put)
     }
 
-    /// Sets the value of `key` to `count` bytes that `body` writes in place: no copy. It must write them all, for
-    /// they hold whatever was there before.
+    /// Sets the value of `key` to `count` bytes, which `body` writes in place. It must write all of them, because they
+    /// contain old data.
     @inlinable
     package func put<Key>(
         reserving count: Int,
@@ -128,7 +120,8 @@ extension Transaction where Access == WriteAccess {
         body(try reserve(count, for: key, in: table, .put))
     }
 
-    /// Adds an entry after all others: much faster than `put`, and it fills pages. `key` must be above the last one.
+    /// Adds an entry after all others. This is much faster than `put`, and it fills pages completely. `key` must be
+    /// above all keys of the table.
     @inlinable
     package func append<Key>(
         _ value: UnsafeRawBufferPointer,
@@ -138,7 +131,7 @@ extension Transaction where Access == WriteAccess {
         try store(value, for: key, in: table, .append)
     }
 
-    /// `append`, with `count` bytes that `body` writes in place; it must write them all.
+    /// Like `append`, with a value of `count` bytes, which `body` writes in place. It must write all of them.
     @inlinable
     package func append<Key>(
         reserving count: Int,
@@ -163,7 +156,7 @@ extension Transaction where Access == WriteAccess {
         guard code == 0 else { throw table.handle.error(code, attempt) }
     }
 
-    /// Room for a value, valid until the next change of the transaction. `attempt` is `put` or `append`.
+    /// Reserves room for a value. It is valid until the next change in the transaction. `attempt` is `put` or `append`.
     @inlinable
     func reserve<Key>(
         _ count: Int,
@@ -179,7 +172,7 @@ extension Transaction where Access == WriteAccess {
         return room
     }
 
-    /// Deletes `key`; false if it was not there.
+    /// Deletes `key`. Returns false if it does not exist.
     @inlinable
     @discardableResult
     package func delete<Key>(_ key: Key, from table: Table<Key>) throws(LMDBError) -> Bool {
@@ -187,8 +180,8 @@ extension Transaction where Access == WriteAccess {
         return try isFound(code, .delete, table)
     }
 
-    /// Deletes entries in the order of keys, from `first` (or the key after it) on, while `isIncluded`, at most
-    /// `limit`. Returns how many: fewer than `limit` means that none is left.
+    /// Deletes at most `limit` entries in key order, while `isIncluded` is true. Begins at `first`, or at the next key
+    /// after it. Returns the number of deleted entries. If it is below `limit`, no such entry is left.
     @inlinable
     @discardableResult
     package func deleteRange<Key>(
@@ -204,7 +197,7 @@ extension Transaction where Access == WriteAccess {
             let deleted = cursor.delete()
             guard deleted == 0 else { throw table.handle.error(deleted, .delete) }
             count += 1
-            // After a deletion the cursor stands between two entries: this moves to the second.
+            // After a deletion the cursor is between two entries. This moves it to the second one.
             code = cursor.moveToNext()
         }
         return count

@@ -1,23 +1,24 @@
-/// The one place where tables are touched through C: bytes in, LMDB's codes out.
+/// All access to tables through C. It takes bytes, and returns LMDB's codes.
 ///
-/// `Transaction` is generic over the key and inlined into its callers, so that encoding a key costs nothing; it calls
-/// these functions, which know no types, and which are not inlined. One call a record.
+/// `Transaction` is generic over the key and inlined into its callers, so that keys are encoded without a call. These
+/// functions do not depend on the key's type and are not inlined, so each record costs one call.
 internal import CLMDB
 internal import Synchronization
+internal import SystemSupport
 
 @usableFromInline
 struct TransactionCore {
     let pointer: OpaquePointer
     let environment: Environment
     let thread: UInt
-    /// `TableRegistry.generation` before the transaction began.
+    /// The value of `TableRegistry.generation` before the transaction began.
     let tableGeneration: Int
 
     @usableFromInline static let notFound = MDB_NOTFOUND
     @usableFromInline static let corrupted = MDB_CORRUPTED
 
-    /// Wrong use would corrupt LMDB's state silently, so it stops the program (in release builds with a message too,
-    /// hence no `precondition`).
+    /// Stops the program, because use on the wrong thread would silently corrupt LMDB's state. It is not a
+    /// `precondition`, because a release build must print the message too.
     @inline(__always)
     private func checkThread() {
         guard currentThreadNumber() == thread else {
@@ -114,11 +115,11 @@ struct TransactionCore {
     }
 }
 
-/// A position in a table. Lives within one call, so it can't outlive its transaction.
+/// A position in a table. It exists only within one call, so it can't outlive its transaction.
 @usableFromInline
 struct Cursor: ~Copyable {
     private let pointer: OpaquePointer
-    /// The entry under the cursor, if the last move found one.
+    /// The key and the value of the entry that the last successful move found.
     @usableFromInline private(set) var key = UnsafeRawBufferPointer(start: nil, count: 0)
     @usableFromInline private(set) var value = UnsafeRawBufferPointer(start: nil, count: 0)
 
@@ -146,9 +147,6 @@ struct Cursor: ~Copyable {
     mutating func moveToFirst() -> Int32 { move(MDB_FIRST) }
 
     @usableFromInline
-    mutating func moveToLast() -> Int32 { move(MDB_LAST) }
-
-    @usableFromInline
     mutating func moveToNext() -> Int32 { move(MDB_NEXT) }
 
     @usableFromInline
@@ -159,7 +157,7 @@ struct Cursor: ~Copyable {
 }
 
 extension MDB_val {
-    /// LMDB's type has no `const`, but LMDB writes through none of those we pass in.
+    /// The pointer in LMDB's type is not `const`, but LMDB does not write to this memory.
     fileprivate init(_ bytes: UnsafeRawBufferPointer) {
         self.init(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
     }

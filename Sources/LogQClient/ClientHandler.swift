@@ -1,15 +1,16 @@
 import NIOCore
 
-/// The one handler of a client's channel: writes what the outbox holds, cuts what arrives into replies, completes exchanges.
+/// The only handler of a client's channel. It writes the submissions of the outbox, splits received bytes into replies,
+/// and completes exchanges.
 ///
-/// Everything that decides is in ``ConnectionState``; here its actions meet the channel. Nothing is decoded here either:
-/// an event loop that only counts line ends keeps up with many tasks that decode on their own threads.
+/// ``ConnectionState`` makes all decisions, and this handler applies them to the channel. It does not decode the rows
+/// of replies. The tasks that wait for the replies decode them on their own threads, so one event loop can serve many.
 final class ClientHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// Small submissions are glued together up to this size; larger ones go to the socket as they are, uncopied.
-    private static let glueByteCountMax = 64 << 10
+    /// Small submissions are joined into buffers of about this size. A larger submission is written without a copy.
+    private static let joinedBytesMax = 64 << 10
 
     private let outbox: Outbox
     private let peer: String
@@ -31,9 +32,9 @@ final class ClientHandler: ChannelInboundHandler {
         self.context = nil
     }
 
-    /// Writes everything that is ready, in one go.
+    /// Writes every submission that is ready, and flushes once.
     func drain() {
-        var glued = ByteBuffer()
+        var joined = ByteBuffer()
         var hasWritten = false
         while true {
             let ready = outbox.takeReady()
@@ -41,24 +42,24 @@ final class ClientHandler: ChannelInboundHandler {
             for submission in ready where isAccepted(submission) {
                 hasWritten = true
                 var lines = submission.lines
-                if lines.readableBytes >= ClientHandler.glueByteCountMax {
-                    write(&glued)
+                if lines.readableBytes >= ClientHandler.joinedBytesMax {
+                    write(&joined)
                     write(&lines)
                 } else {
-                    glued.writeBuffer(&lines)
-                    if glued.readableBytes >= ClientHandler.glueByteCountMax { write(&glued) }
+                    joined.writeBuffer(&lines)
+                    if joined.readableBytes >= ClientHandler.joinedBytesMax { write(&joined) }
                 }
             }
         }
         guard hasWritten else { return }
-        write(&glued)
+        write(&joined)
         context?.flush()
     }
 
-    /// Enters the submission among what awaits replies; false if it is not to be sent.
+    /// Adds the submission to those that await replies. Returns false if it must not be sent.
     private func isAccepted(_ submission: Outbox.Submission) -> Bool {
         let exchange = submission.exchange
-        // What is marked as sent may have been applied, so a connection that has ended must be known before.
+        // Check first whether the connection has ended: a submission that is marked as sent counts as possibly applied.
         if let loss = state.loss {
             exchange.complete([], loss: loss)
         } else if exchange.markSent() {
@@ -98,7 +99,7 @@ final class ClientHandler: ChannelInboundHandler {
         context.fireChannelReadComplete()
     }
 
-    /// After the last reply that a sealed outbox waits for.
+    /// Closes the channel if the outbox is sealed and no reply is outstanding.
     func closeIfDone() {
         if outbox.isDone { context?.close(promise: nil) }
     }
@@ -114,7 +115,7 @@ final class ClientHandler: ChannelInboundHandler {
         context.fireChannelInactive()
     }
 
-    /// Fails everything that waits, and closes.
+    /// Fails every waiting exchange, and closes the channel.
     func abort(_ loss: Loss) {
         end(loss)
         context?.close(promise: nil)

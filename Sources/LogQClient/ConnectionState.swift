@@ -2,7 +2,7 @@ import DequeModule
 import NIOCore
 import WireProtocol
 
-/// Why the replies that are still due will not come.
+/// The reason why the outstanding replies will not come.
 struct Loss: Error, Equatable {
     let code: LogQError.Code
     let reason: String
@@ -10,14 +10,14 @@ struct Loss: Error, Equatable {
     static let closed = Loss(code: .closed, reason: "the client is closed")
 }
 
-/// The protocol of one connection without the connection: bytes and events go in, actions come out.
+/// A pure state machine for the protocol of one connection. It takes bytes and events, and returns actions.
 ///
-/// Replies have no number; they come in the order of the requests. So all there is to remember is the queue of requests
-/// that were sent, and how many replies of its head have come. Requests travel in *exchanges* (some lines sent together,
-/// replied to together), so that thousands of requests cost one entry and one wake-up.
+/// Replies have no number; they come in the order of the requests. So the state is a queue of sent requests, with the
+/// replies received for the first entry. An entry is an *exchange*: lines that are sent together, and whose replies are
+/// delivered together. So thousands of requests cost one entry and one wake-up.
 ///
-/// There are two phases: open, and closed for a reason. (An orderly close is the outbox's business: it lets nothing new
-/// in, and the connection ends when the queue here is empty.)
+/// The connection is open, or it has ended for a reason (`loss`). The outbox handles an orderly close: it accepts
+/// nothing new, and the handler closes the channel once nothing is outstanding.
 struct ConnectionState<Exchange>: ~Copyable {
     struct Entry {
         let exchange: Exchange
@@ -26,9 +26,9 @@ struct ConnectionState<Exchange>: ~Copyable {
     }
 
     enum ReadAction {
-        /// All replies of an exchange are there.
+        /// All replies of an exchange have arrived.
         case complete(Exchange, [DecodedReply])
-        /// Not a reply: fail what `connectionEnded` returns, and close.
+        /// The bytes are not a valid reply. Fail the exchanges that `connectionEnded` returns, and close the channel.
         case fail(Loss)
         case needMoreBytes
     }
@@ -42,7 +42,7 @@ struct ConnectionState<Exchange>: ~Copyable {
         decoder = ReplyDecoder(replyBytesMax: replyByteCountMax)
     }
 
-    /// `requestCount` lines are being written. The exchange will be completed or lost, exactly once.
+    /// Adds an exchange whose `requestCount` lines are about to be written. It will be completed or lost exactly once.
     mutating func sent(_ exchange: Exchange, requestCount: Int) {
         precondition(loss == nil, "nothing is sent on a connection that has ended")
         var replies: [DecodedReply] = []
@@ -50,7 +50,7 @@ struct ConnectionState<Exchange>: ~Copyable {
         outstanding.append(Entry(exchange: exchange, requestCount: requestCount, replies: replies))
     }
 
-    /// Bytes came. Ask `nextAction` until it needs more.
+    /// Adds received bytes. Then call `nextAction` until it needs more bytes.
     mutating func received(_ bytes: consuming ByteBuffer) {
         decoder.append(bytes)
     }
@@ -73,15 +73,16 @@ struct ConnectionState<Exchange>: ~Copyable {
         }
     }
 
-    /// The connection is gone. Returns what was outstanding, with the replies that did come.
+    /// Marks the connection as ended. Returns the outstanding entries, with the replies that did arrive.
     mutating func connectionEnded(_ loss: Loss) -> [Entry] {
         guard self.loss == nil else { return [] }
         self.loss = loss
-        defer { outstanding.removeAll() }
-        return Array(outstanding)
+        var lost: [Entry] = []
+        while let entry = outstanding.popFirst() { lost.append(entry) }
+        return lost
     }
 
-    /// A server that turns a connection away says why before it is asked anything.
+    /// Describes a reply without a request. A server that refuses a connection sends its reason this way.
     private static func describeUnasked(_ reply: DecodedReply) -> String {
         switch reply {
         case .failure(let code, let message): "the server said \(code): \(message)"

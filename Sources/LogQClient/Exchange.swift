@@ -1,20 +1,20 @@
 import NIOConcurrencyHelpers
 import WireProtocol
 
-/// What became of an exchange: the replies that came, in order, and why the rest did not.
+/// The outcome of an exchange: the replies that arrived, in order, and the reason why the others did not.
 struct ExchangeOutcome: Sendable {
     var replies: [DecodedReply]
     var loss: Loss?
-    /// Whether the requests were handed to the socket.
+    /// Whether the requests were written to the channel.
     var wasSent: Bool
 }
 
-/// Some requests sent together: the meeting point of the task that waits and the event loop that completes.
+/// Requests sent together. A task waits for the outcome, and the event loop sets it.
 ///
 ///     queued ──markSent──▶ sent ──complete──▶ finished
 ///        └────────────complete (loss)────────────▲
 ///
-/// A cancelled task stops waiting at once; if the exchange was still queued, it is never sent, otherwise its replies are
+/// A cancelled task stops waiting at once. If the exchange is still queued, it is never sent. Otherwise its replies are
 /// read and dropped.
 final class Exchange: Sendable {
     private struct State {
@@ -39,7 +39,8 @@ final class Exchange: Sendable {
         self.byteCount = byteCount
     }
 
-    /// The event loop is about to write the requests. False if nobody wants them any more: then they are not sent.
+    /// Call this just before writing the requests. Returns false if the exchange is already finished, and the requests
+    /// must not be sent.
     func markSent() -> Bool {
         let waiters = state.withLockedValue { state -> [CheckedContinuation<Void, Never>]? in
             guard state.outcome == nil else { return nil }
@@ -51,7 +52,7 @@ final class Exchange: Sendable {
         return true
     }
 
-    /// Sets the outcome. The first one stays.
+    /// Sets the outcome. Only the first call has an effect.
     func complete(_ replies: [DecodedReply], loss: Loss? = nil) {
         let resume = state.withLockedValue { state -> (() -> Void)? in
             guard state.outcome == nil else { return nil }
@@ -68,7 +69,7 @@ final class Exchange: Sendable {
         resume?()
     }
 
-    /// Waits until the requests are on their way, or never will be.
+    /// Waits until the requests have been sent, or it is certain that they never will be.
     func admission() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -84,7 +85,6 @@ final class Exchange: Sendable {
         }
     }
 
-    /// Waits for the outcome.
     func outcome() async -> ExchangeOutcome {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
@@ -99,7 +99,7 @@ final class Exchange: Sendable {
         }
     }
 
-    /// Nobody waits any more.
+    /// Ends the exchange, because its task no longer waits.
     func cancel() {
         complete([], loss: Loss(code: .cancelled, reason: "the task was cancelled before the reply came"))
     }

@@ -3,14 +3,15 @@ import WireProtocol
 
 /// Many requests in one write.
 ///
-/// A round trip costs tens of microseconds even on one machine, a request a few; and the daemon commits together what
-/// arrives together. So a trainer's step asks everything it wants at once, and a loader sends thousands of `PUT`s.
+/// Even on one machine a round trip costs tens of microseconds, but a request only a few. The daemon also commits
+/// writes together that arrive together. So a trainer sends all requests of a step at once, and a loader sends
+/// thousands of `PUT`s.
 ///
-/// The overloads for two to four requests are written out because a parameter pack (Swift 6.3) does not let the compiler
-/// infer `.observe(…)` and literals in its elements.
+/// There are separate overloads for two to four requests, because in a parameter pack the compiler (Swift 6.3) cannot
+/// infer `.observe(…)` and literals.
 extension LogQClient {
-    /// Requests are sent in pieces of about this many bytes and at most so many requests: large enough to cost little,
-    /// small enough to keep both sides busy at the same time.
+    /// Requests are sent in pieces of about this many bytes and at most this many requests. A piece is large enough to
+    /// cost little, and small enough that client and daemon work at the same time.
     private static let pieceByteCountMax = 256 << 10
     private static let pieceRequestCountMax = 4_096
 
@@ -26,9 +27,10 @@ extension LogQClient {
     /// let (_, logQ) = try await client.pipeline(.observe("items", step: 7, ids: batch), .logQ("items", ids: batch))
     /// ```
     ///
-    /// The daemon judges each request after the ones before it: the log q above includes the observation.
+    /// The daemon runs each request after the earlier ones, so the log q above includes the observation.
     ///
-    /// - Throws: the error of the first request that failed. The others may have been applied: they are independent.
+    /// - Throws: the error of the first request that failed. The others may still have been applied, because the
+    ///   requests are independent.
     public func pipeline<A, B>(
         _ a: LogQRequest<A>,
         _ b: LogQRequest<B>
@@ -67,15 +69,17 @@ extension LogQClient {
     /// let results = await client.pipeline(zip(ids, vectors).map { .put("items", $0, $1) })
     /// ```
     ///
-    /// Sent in pieces of about 256 KiB, each when there is room for it, so the number of requests is not limited by memory
-    /// for their lines. Requests of other tasks may come between the pieces.
+    /// The requests are sent in pieces of about 256 KiB, each as soon as the client's bounds allow. So the number of
+    /// requests is not limited by memory for their lines. Requests of other tasks may come between the pieces.
     ///
-    /// - Returns: a result for each request, in order. One that fails does not stop the others, unless the connection is lost.
+    /// - Returns: a result for each request, in order. A failed request does not stop the others, unless the connection
+    ///   is lost.
     public func pipeline<Reply>(_ requests: [LogQRequest<Reply>]) async -> [Result<Reply, LogQError>] {
         await start(requests).results()
     }
 
-    /// Sends requests now and leaves the replies for later: for a trainer that computes on while its embeddings go out.
+    /// Sends requests now, and lets the caller wait for the replies later. So a trainer can compute while its
+    /// embeddings are sent.
     ///
     /// ```swift
     /// let puts = await client.start(changed.map { .put("items", $0.id, $0.vector) })
@@ -83,13 +87,14 @@ extension LogQClient {
     /// for result in await puts.results() { try result.get() }
     /// ```
     ///
-    /// Returns when the last request is on its way, so it waits if too much is under way already. What one task starts
-    /// is sent in the order of its calls.
+    /// Returns once the last request has been sent, so it waits while the client is at its bounds. The requests of one
+    /// task are sent in the order of its calls.
     public func start<Reply>(_ requests: [LogQRequest<Reply>]) async -> PendingReplies<Reply> {
         PendingReplies(requests: requests, pieces: await sendPieces(of: requests.map(\.line)))
     }
 
-    /// What came back for each of a few lines. A line that can not be written is not sent, and fails alone.
+    /// Sends a few lines, and returns a result for each. A line that cannot be encoded is not sent, and only that line
+    /// fails.
     private func exchange(_ lines: [RequestLine]) async -> [Result<DecodedReply, LogQError>] {
         var pieces: [Piece] = []
         var next = 0
@@ -100,7 +105,7 @@ extension LogQClient {
         return results
     }
 
-    /// Sends any number of lines, a piece whenever there is room for it.
+    /// Sends any number of lines in pieces, each as soon as the client's bounds allow.
     private func sendPieces(of lines: [RequestLine]) async -> [Piece] {
         var pieces: [Piece] = []
         var next = 0
@@ -135,14 +140,14 @@ extension LogQClient {
     }
 }
 
-/// Replies that are still to come, or are waiting to be fetched. See ``LogQClient/start(_:)``.
+/// Replies that the caller has not read yet. See ``LogQClient/start(_:)``.
 ///
-/// Letting it go is allowed: the requests are carried out, the replies are dropped.
+/// A caller may discard this value: the daemon still runs the requests, and the client drops the replies.
 public struct PendingReplies<Reply: Sendable>: Sendable {
     fileprivate let requests: [LogQRequest<Reply>]
     fileprivate let pieces: [Piece]
 
-    /// Waits for the replies: a result for each request, in order.
+    /// Waits for the replies, and returns a result for each request, in order.
     public func results() async -> [Result<Reply, LogQError>] {
         let lines = requests.map(\.line)
         var results: [Result<DecodedReply, LogQError>] = []
@@ -154,10 +159,10 @@ public struct PendingReplies<Reply: Sendable>: Sendable {
     }
 }
 
-/// A run of lines that was sent together.
+/// A range of lines that was sent together.
 private struct Piece: Sendable {
     var range: Range<Int>
-    /// Lines that could not be written.
+    /// The errors of lines that could not be encoded, by index.
     var refused: [Int: LogQError] = [:]
     var exchange: Exchange?
 

@@ -1,9 +1,9 @@
-/// One method a verb. Each is one round trip; the parameters are described at the requests of the same name.
+/// One method for each verb. A call is one round trip. The ``LogQRequest`` of the same name documents the parameters.
 ///
-/// All throw ``LogQError``: what the daemon says, or that the connection did not carry it. Ids come back in the order in
-/// which they were asked for. Lists of ids hold 1 to 16,384.
+/// All methods throw ``LogQError``: the daemon's error, or the loss of the connection. Results have the order of the
+/// ids in the request. A request has 1 to 16,384 ids, unless the daemon is configured otherwise.
 extension LogQClient {
-    /// A round trip and nothing else.
+    /// Checks that the daemon answers.
     public func ping() async throws(LogQError) {
         try await send(.ping())
     }
@@ -13,18 +13,18 @@ extension LogQClient {
         try await send(.hello())
     }
 
-    /// A line for each verb, or all about one verb.
+    /// One line for each verb, or the full text about one verb.
     public func help(_ verb: String? = nil) async throws(LogQError) -> [String] {
         try await send(.help(verb))
     }
 
-    /// Numbers about the daemon, or those of one section (`server`, `memory`, `storage`, …).
+    /// Figures about the daemon: all, or those of one section (`server`, `memory`, `storage`, …).
     public func info(_ section: String? = nil) async throws(LogQError) -> NamedValues {
         try await send(.info(section))
     }
 
-    /// Makes a collection. Throws `exists` if there is one of that name. See
-    /// ``LogQRequest/create(_:dimension:metric:alpha:halfLife:recentCount:idCountMax:sketch:)``.
+    /// Creates a collection. Throws `exists` if the name is in use. See
+    /// ``LogQRequest/create(_:dimension:metric:alpha:halfLife:recentCount:idCountMax:sketch:ifMissing:)``.
     public func create(
         _ collection: String,
         dimension: Int,
@@ -33,7 +33,8 @@ extension LogQClient {
         halfLife: Double? = nil,
         recentCount: Int? = nil,
         idCountMax: Int? = nil,
-        sketch: Sketch? = nil
+        sketch: Sketch? = nil,
+        ifMissing: Bool = false
     ) async throws(LogQError) {
         try await send(
             .create(
@@ -44,7 +45,8 @@ extension LogQClient {
                 halfLife: halfLife,
                 recentCount: recentCount,
                 idCountMax: idCountMax,
-                sketch: sketch
+                sketch: sketch,
+                ifMissing: ifMissing
             )
         )
     }
@@ -54,19 +56,20 @@ extension LogQClient {
         try await send(.drop(collection))
     }
 
-    /// Two collections exchange their names, for everybody at the same moment. See ``LogQRequest/swap(_:_:)``.
+    /// Exchanges the names of two collections. All clients see the change at the same moment. See
+    /// ``LogQRequest/swap(_:_:)``.
     public func swap(_ first: String, _ second: String) async throws(LogQError) {
         try await send(.swap(first, second))
     }
 
-    /// All collections, by name.
+    /// All collections, ordered by name.
     public func collections() async throws(LogQError) -> [CollectionDescription] {
         try await send(.collections())
     }
 
-    /// Sets the embedding of an item. Durable when it returns. See ``LogQRequest/put(_:_:_:features:)``.
+    /// Sets the embedding of an item. It is durable when the call returns. See ``LogQRequest/put(_:_:_:features:)``.
     ///
-    /// A single put waits for a commit of its own; thousands belong into a ``pipeline(_:)-([LogQRequest<Reply>])``.
+    /// A single call waits for a whole commit. To send thousands, use ``pipeline(_:)-([LogQRequest<Reply>])``.
     public func put(
         _ collection: String,
         _ id: ItemID,
@@ -81,12 +84,12 @@ extension LogQClient {
         try await send(.get(collection, ids))
     }
 
-    /// The embedding of an item, or nil.
+    /// The embedding of an item, or nil if it has none.
     public func get(_ collection: String, _ id: ItemID) async throws(LogQError) -> [Float]? {
         try await send(.get(collection, [id]))[0].map { Array($0) }
     }
 
-    /// Removes embeddings, features and statistics. For each id: whether there was anything.
+    /// Removes embeddings, features and statistics. Returns, for each id, whether there was anything to remove.
     @discardableResult
     public func delete(_ collection: String, _ ids: [ItemID]) async throws(LogQError) -> [Bool] {
         try await send(.delete(collection, ids))
@@ -101,12 +104,12 @@ extension LogQClient {
         try await send(.scan(collection, after: row, limit: limit))
     }
 
-    /// Replaces the features of an item by a JSON object.
+    /// Replaces the features of an item with a JSON object.
     public func setFeatures(_ collection: String, _ id: ItemID, _ features: String) async throws(LogQError) {
         try await send(.setFeatures(collection, id, features))
     }
 
-    /// The features of some ids, each a JSON object or nil; all keys, or those named.
+    /// The features of some ids: for each, a JSON object with all keys or only `fields`, or nil.
     public func features(
         _ collection: String,
         _ ids: [ItemID],
@@ -115,41 +118,84 @@ extension LogQClient {
         try await send(.features(collection, ids, fields: fields))
     }
 
-    /// Counts a batch of the trainer. See ``LogQRequest/observe(_:step:ids:sequence:)``.
+    /// Counts a trainer's batch. See ``LogQRequest/observe(_:step:ids:sequence:run:jumps:)``.
     public func observe(
         _ collection: String,
         step: Int64?,
         ids: [ItemID],
-        sequence: WriterSequence? = nil
+        sequence: ProducerSequence? = nil,
+        run: String? = nil,
+        jumps: Bool = false
     ) async throws(LogQError) {
-        try await send(.observe(collection, step: step, ids: ids, sequence: sequence))
+        try await send(.observe(collection, step: step, ids: ids, sequence: sequence, run: run, jumps: jumps))
     }
 
-    /// Counts a batch of the trainer and returns what it subtracts from the logits of this batch. See
-    /// ``LogQRequest/observe(_:step:ids:returning:strength:sequence:)``.
+    /// Counts a trainer's batch, without its new ids if there is no room for them. Returns the ids that were not
+    /// counted. See ``LogQRequest/observeSkippingWhenFull(_:step:ids:sequence:run:jumps:)``.
+    public func observeSkippingWhenFull(
+        _ collection: String,
+        step: Int64?,
+        ids: [ItemID],
+        sequence: ProducerSequence? = nil,
+        run: String? = nil,
+        jumps: Bool = false
+    ) async throws(LogQError) -> [ItemID] {
+        try await send(
+            .observeSkippingWhenFull(collection, step: step, ids: ids, sequence: sequence, run: run, jumps: jumps)
+        )
+    }
+
+    /// Counts a trainer's batch, and returns the values that the trainer subtracts from the logits of this batch. See
+    /// ``LogQRequest/observe(_:step:ids:returning:strength:sequence:run:jumps:skippingWhenFull:)``.
     public func observe(
         _ collection: String,
         step: Int64?,
         ids: [ItemID],
         returning unit: FrequencyUnit,
         strength: Double? = nil,
-        sequence: WriterSequence? = nil
+        sequence: ProducerSequence? = nil,
+        run: String? = nil,
+        jumps: Bool = false,
+        skippingWhenFull: Bool = false
     ) async throws(LogQError) -> [LogQ] {
         try await send(
-            .observe(collection, step: step, ids: ids, returning: unit, strength: strength, sequence: sequence)
+            .observe(
+                collection,
+                step: step,
+                ids: ids,
+                returning: unit,
+                strength: strength,
+                sequence: sequence,
+                run: run,
+                jumps: jumps,
+                skippingWhenFull: skippingWhenFull
+            )
         )
     }
 
-    /// Streams in a trainer's own estimates. See ``LogQRequest/setFrequencies(_:step:_:)``.
+    /// Stores a trainer's own estimates. See ``LogQRequest/setFrequencies(_:step:_:run:jumps:)``.
     public func setFrequencies(
         _ collection: String,
         step: Int64?,
-        _ updates: [FrequencyUpdate]
+        _ updates: [FrequencyUpdate],
+        run: String? = nil,
+        jumps: Bool = false
     ) async throws(LogQError) {
-        try await send(.setFrequencies(collection, step: step, updates))
+        try await send(.setFrequencies(collection, step: step, updates, run: run, jumps: jumps))
     }
 
-    /// What a trainer subtracts from the logits of these ids. See ``LogQRequest/logQ(_:ids:unit:strength:)``.
+    /// The steps of a collection, its runs and its producers. See ``LogQRequest/clock(_:)``.
+    public func clock(_ collection: String) async throws(LogQError) -> NamedValues {
+        try await send(.clock(collection))
+    }
+
+    /// Sets the last step of a collection, to undo a mistake. See ``LogQRequest/setClock(_:to:)``.
+    public func setClock(_ collection: String, to step: Int64) async throws(LogQError) {
+        try await send(.setClock(collection, to: step))
+    }
+
+    /// The values that a trainer subtracts from the logits of these ids. See
+    /// ``LogQRequest/logQ(_:ids:unit:strength:)``.
     public func logQ(
         _ collection: String,
         ids: [ItemID],
@@ -159,7 +205,7 @@ extension LogQClient {
         try await send(.logQ(collection, ids: ids, unit: unit, strength: strength))
     }
 
-    /// All that is known about how often these ids are sampled.
+    /// The statistics and sampling frequencies of these ids.
     public func frequencies(
         _ collection: String,
         ids: [ItemID],
@@ -169,7 +215,7 @@ extension LogQClient {
     }
 
     /// The items with the highest scores. Throws `timeout` if the daemon has no answer in time, and `busy` if too many
-    /// searches wait. See ``LogQRequest/topK(_:_:nearest:strength:ranks:radius:except:margin:sample:with:timeout:)``.
+    /// queries wait. See ``LogQRequest/topK(_:_:nearest:strength:ranks:radius:except:margin:sample:with:timeout:)``.
     public func topK(
         _ collection: String,
         _ k: Int,
@@ -201,12 +247,13 @@ extension LogQClient {
     }
 
     /// Draws negatives, each with its probability. Throws `busy` and `timeout` as `topK` does. See
-    /// ``LogQRequest/sample(_:_:by:unique:except:seed:with:timeout:)``.
+    /// ``LogQRequest/sample(_:_:by:unique:insist:except:seed:with:timeout:)``.
     public func sample(
         _ collection: String,
         _ count: Int,
         by distribution: SamplingDistribution = .uniform,
         unique: Bool = false,
+        insist: Bool = false,
         except: [ItemID] = [],
         seed: UInt64? = nil,
         with columns: SampleColumns = [],
@@ -218,6 +265,7 @@ extension LogQClient {
                 count,
                 by: distribution,
                 unique: unique,
+                insist: insist,
                 except: except,
                 seed: seed,
                 with: columns,
@@ -226,7 +274,7 @@ extension LogQClient {
         )
     }
 
-    /// The scores of given ids against a vector; nil for an id without embedding.
+    /// The scores of some ids against a vector; nil for an id without an embedding.
     public func score(
         _ collection: String,
         _ vector: [Float],

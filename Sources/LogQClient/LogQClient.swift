@@ -1,15 +1,8 @@
 import NIOCore
 import NIOPosix
+import SystemSupport
 
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
-import Glibc
-#endif
-
-/// One connection to a `logqd`, for any number of tasks.
+/// One connection to a `logqd`, which any number of tasks can share.
 ///
 /// ```swift
 /// let client = try await LogQClient.connect(host: "127.0.0.1", port: 5647)
@@ -19,29 +12,30 @@ import Glibc
 /// await client.close()
 /// ```
 ///
-/// **Order.** Requests are sent in the order in which they are submitted and answered in that order. Tasks need not wait
-/// for each other: what several tasks ask at the same time travels together (pipelining). A write that has returned is on
-/// disk and visible to everybody.
+/// **Order.** Requests are sent and answered in the order of their submission. Tasks need not wait for each other:
+/// concurrent requests of several tasks are sent together (pipelining). When a write returns, it is on disk and every
+/// client sees it.
 ///
-/// **Bounds.** What is under way is bounded in requests and bytes (``Configuration``). Past a bound a request waits its
-/// turn, and so does the task that asked: that is all the back-pressure there is, and all that is needed.
+/// **Bounds.** The requests in flight are bounded in number and in bytes (``Configuration``). At a bound, a request
+/// waits its turn, and so does the task that submitted it. This is the only back-pressure.
 ///
-/// **Errors.** Every method throws ``LogQError`` only. When the connection is lost, everything that waits fails with
-/// ``LogQError/Code-swift.enum/connectionLost`` and says whether it may have been applied. A client does not reconnect, because it can not
-/// know whether a write should be repeated: connect anew.
+/// **Errors.** Every method throws only ``LogQError``. When the connection is lost, every outstanding request fails
+/// with ``LogQError/Code-swift.enum/connectionLost``. The error says whether the request may have been applied. A
+/// client does not reconnect, because it cannot know whether to repeat a write. Create a new client instead.
 ///
-/// **Cancellation.** A cancelled task stops waiting at once. A request that is still queued is then never sent; one that
-/// was sent may be applied.
+/// **Cancellation.** A cancelled task stops waiting at once. A request that is still queued is then never sent. One
+/// that was sent may be applied.
 public final class LogQClient: Sendable {
-    /// Bounds and patience of a client.
+    /// The bounds and the connection timeout of a client.
     public struct Configuration: Sendable {
-        /// How long a connection may take, the greeting included.
+        /// The time limit for connecting, including the greeting.
         public var connectTimeout: Duration = .seconds(10)
-        /// The most requests that are sent and not yet answered.
+        /// The most requests in flight: sent and not yet answered.
         public var requestsUnderWayMax = 65_536
-        /// The most bytes of requests that are sent and not yet answered. A single larger request is sent alone.
+        /// The most bytes of requests in flight. A single larger request is sent alone.
         public var bytesUnderWayMax = 16 << 20
-        /// The longest reply that is accepted. The daemon's own limit is 64 MiB unless changed by `--max-reply-bytes`.
+        /// The longest reply that the client accepts, in bytes. The daemon's own limit is 64 MiB, unless
+        /// `--max-reply-bytes` changes it.
         public var replyByteCountMax = 65 << 20
 
         public init() {}
@@ -61,10 +55,10 @@ public final class LogQClient: Sendable {
         channel.close(promise: nil)
     }
 
-    /// Connects over TCP and greets the daemon (`HELLO 1 vectors=f32`: vectors come back as bytes, not as text).
+    /// Connects over TCP, and sends `HELLO 1 vectors=f32`, so that replies have vectors in base64 instead of text.
     ///
-    /// - Throws: ``LogQError/Code-swift.enum/connectFailed`` when nobody answers in time or the answer is no `logqd`; what the daemon says if
-    ///   it turns the connection away.
+    /// - Throws: ``LogQError/Code-swift.enum/connectFailed`` if no connection is possible, if no answer comes in time,
+    ///   or if the answer is not from a `logqd`. The daemon's own error if it refuses the connection.
     public static func connect(
         host: String = "127.0.0.1",
         port: Int = 5647,
@@ -77,14 +71,21 @@ public final class LogQClient: Sendable {
         return try await connect(to: peer, configuration) { $0.connect(host: host, port: port) }
     }
 
-    /// Connects over a Unix-domain socket: the same, without the cost of TCP. For a trainer beside its daemon.
+    /// Connects over a Unix-domain socket, which avoids the cost of TCP for a client on the daemon's machine.
     ///
     /// - Throws: as ``connect(host:port:configuration:)``.
     public static func connect(
         unixSocketPath path: String,
         configuration: Configuration = Configuration()
     ) async throws(LogQError) -> LogQClient {
-        try await connect(to: path, configuration) { $0.connect(unixDomainSocketPath: path) }
+        guard (1...unixSocketPathBytesMax).contains(path.utf8.count) else {
+            let expected = "a path of 1 to \(unixSocketPathBytesMax) bytes"
+            throw LogQError(
+                .connectFailed,
+                "could not connect to '\(path)': got \(path.utf8.count) bytes, expected \(expected)"
+            )
+        }
+        return try await connect(to: path, configuration) { $0.connect(unixDomainSocketPath: path) }
     }
 
     private static func connect(
@@ -129,10 +130,10 @@ public final class LogQClient: Sendable {
 
     private func greet(peer: String, within timeout: TimeAmount) async throws(LogQError) {
         let handler = handler
-        let alarm = channel.eventLoop.scheduleTask(in: timeout) {
+        let timeoutTask = channel.eventLoop.scheduleTask(in: timeout) {
             handler.value.abort(Loss(code: .connectFailed, reason: "\(peer) did not answer HELLO in time"))
         }
-        defer { alarm.cancel() }
+        defer { timeoutTask.cancel() }
         do throws(LogQError) {
             _ = try await hello()
         } catch {
@@ -142,7 +143,7 @@ public final class LogQClient: Sendable {
         }
     }
 
-    /// Sends the lines of one exchange. The outcome is had from the exchange. A task that is cancelled sends nothing.
+    /// Sends the lines of one exchange, which delivers the outcome. If the task is cancelled, it sends nothing.
     func submit(_ lines: ByteBuffer, requestCount: Int) -> Exchange {
         let exchange = Exchange(requestCount: requestCount, byteCount: lines.readableBytes)
         if Task.isCancelled {
@@ -154,10 +155,10 @@ public final class LogQClient: Sendable {
         return exchange
     }
 
-    /// Refuses new requests, waits for the replies of those that were submitted, then closes the connection.
+    /// Refuses new requests, waits for the replies to the submitted ones, then closes the connection.
     ///
-    /// Cancel the task to close at once: what waits then fails as if the connection were lost. Safe to call more than
-    /// once. A client that is simply let go closes its connection as well.
+    /// Cancel the task to close at once: outstanding requests then fail as if the connection were lost. It is safe to
+    /// call it more than once. A client also closes its connection when it is deallocated.
     public func close() async {
         outbox.seal(.closed)
         let handler = handler
@@ -169,14 +170,14 @@ public final class LogQClient: Sendable {
         }
     }
 
-    /// Sends `QUIT` and waits until the daemon has answered everything and closed the connection.
+    /// Sends `QUIT`, and waits until all requests are answered and the connection is closed.
     public func quit() async throws(LogQError) {
         try await send(.quit())
         await close()
     }
 }
 
-/// An error of the socket in a few words: "connection refused".
+/// A socket error in a few words: "connection refused".
 func describe(_ error: any Error) -> String {
     switch error {
     case let error as IOError:

@@ -1,23 +1,24 @@
-/// Why a request failed: the daemon refused it, or the connection did not carry it.
+/// The reason why a request failed: the daemon refused it, or the connection failed.
 ///
-/// Every error names the request (`PUT items`), has a ``code-swift.property`` for programs and a ``message`` for people, and
-/// says whether the daemon may have done the work nevertheless (``mayHaveBeenApplied``): the one question that matters
-/// before a retry.
+/// An error names its request (`PUT items`). It has a ``code-swift.property`` for programs and a ``message`` for
+/// people. ``mayHaveBeenApplied`` says whether the daemon may have applied the request, which a caller must know before
+/// it retries.
 public struct LogQError: Error, Sendable, Equatable {
-    /// What went wrong, for programs.
+    /// The kind of failure, for programs.
     public let code: Code
 
-    /// What went wrong, for people, without a line end: "got 3 numbers, expected 64".
+    /// A description of the failure, for people, without a line end: "got 3 numbers, expected 64".
     public let message: String
 
     /// The verb and collection of the request that failed: "PUT items". Empty if no request was involved.
     public let request: String
 
-    /// Whether the daemon may have applied the request although no `OK` came.
+    /// Whether the daemon may have applied the request although the client has no valid reply.
     ///
-    /// Always false for what the daemon refused, for requests that only read and for requests that never left. True for
-    /// a write that was sent when the connection was lost: it may be on disk or not. `PUT`, `DEL`, `FSET` and `FREQSET`
-    /// can simply be sent again; `OBSERVE` with a ``WriterSequence`` too, since the daemon skips a number it has seen.
+    /// It is false if the daemon refused the request, if the request only reads, or if it was never sent. It is true
+    /// for a write that was sent: it may be on disk or not. `PUT`, `DEL`, `FSET`, and `FREQSET` with a step can simply
+    /// be sent again. `OBSERVE` can too if it has a ``ProducerSequence``, because the daemon skips a number that it has
+    /// seen.
     public let mayHaveBeenApplied: Bool
 
     package init(_ code: Code, _ message: String, request: String = "", mayHaveBeenApplied: Bool = false) {
@@ -27,12 +28,12 @@ public struct LogQError: Error, Sendable, Equatable {
         self.mayHaveBeenApplied = mayHaveBeenApplied
     }
 
-    /// What went wrong.
+    /// The kind of failure.
     ///
-    /// The first group are the daemon's words (`ERR NOCOLLECTION …`); a word this version of the client does not know is
-    /// ``other(_:)``. The second group are the client's own.
+    /// The codes in the first group are the daemon's words (`ERR NOCOLLECTION …`). A word that this version of the
+    /// client does not know becomes ``other(_:)``. The codes in the second group are the client's own.
     public enum Code: Sendable, Hashable {
-        /// The line breaks the rules of the protocol: arity, an option, a number.
+        /// The request breaks a rule of the protocol: a wrong number of words, an option or a value.
         case badRequest
         /// No such verb.
         case unknownVerb
@@ -40,38 +41,40 @@ public struct LogQError: Error, Sendable, Equatable {
         case noCollection
         /// `TOPK … like=id` names an item without an embedding.
         case noItem
-        /// `CREATE` of a name that exists.
+        /// `CREATE` with a name that is in use.
         case exists
         /// The vector's length is not the collection's dimension.
         case dimension
-        /// A vector that is not finite, malformed, or zero under cosine.
+        /// A malformed vector, a number that is not finite, or a zero vector with the metric cosine.
         case badVector
         /// An id that is empty, too long or badly encoded.
         case badID
-        /// One of the daemon's limits, named in the message.
+        /// The step of a trainer is much too late, or far ahead of the collection's clock.
+        case step
+        /// The request exceeds a limit of the daemon. The message names the limit.
         case limit
-        /// A queue of the daemon is full. Nothing was applied; try again shortly.
+        /// A queue of the daemon is full. Nothing was applied. Try again shortly.
         case busy
-        /// A search took longer than its timeout. Nothing came of it; try again later, or with a longer one.
+        /// A `TOPK` or `SAMPLE` exceeded its timeout, and returned nothing. Try again later, or with a longer timeout.
         case timeout
-        /// The daemon's disk is full. Nothing was applied.
+        /// The daemon's disk is full, or its memory limit does not allow new ids. Nothing was applied.
         case full
         /// The daemon takes no writes.
         case readOnly
-        /// A stored record failed its checksum.
+        /// A stored record failed its checksum. Reserved: no daemon sends this code yet.
         case corrupt
-        /// Authentication is needed.
+        /// Authentication is needed. Reserved: no daemon sends this code yet.
         case noAuth
-        /// Not allowed.
+        /// The request is not allowed. Reserved: no daemon sends this code yet.
         case denied
         /// The daemon is shutting down.
         case draining
-        /// A fault in the daemon.
+        /// A storage error that the daemon did not expect.
         case internalError
-        /// A code this client does not know, as the daemon sent it.
+        /// A code that this client does not know, as the daemon sent it.
         case other(String)
 
-        /// No connection could be made; nothing was sent.
+        /// No connection was made, or the daemon did not answer the first `HELLO`.
         case connectFailed
         /// The connection ended before the reply came.
         case connectionLost
@@ -79,23 +82,24 @@ public struct LogQError: Error, Sendable, Equatable {
         case closed
         /// The task that waited for the reply was cancelled.
         case cancelled
-        /// The daemon's answer does not follow the protocol, or is over the client's limit.
+        /// The daemon's reply does not follow the protocol, or is longer than the client accepts.
         case badReply
 
         private static let words: [(Code, String)] = [
             (.badRequest, "BADREQUEST"), (.unknownVerb, "UNKNOWN"), (.noCollection, "NOCOLLECTION"),
             (.noItem, "NOITEM"), (.exists, "EXISTS"), (.dimension, "DIM"), (.badVector, "BADVECTOR"),
-            (.badID, "BADID"), (.limit, "LIMIT"), (.busy, "BUSY"), (.timeout, "TIMEOUT"), (.full, "FULL"),
+            (.badID, "BADID"), (.step, "STEP"), (.limit, "LIMIT"), (.busy, "BUSY"), (.timeout, "TIMEOUT"),
+            (.full, "FULL"),
             (.readOnly, "READONLY"), (.corrupt, "CORRUPT"), (.noAuth, "NOAUTH"), (.denied, "DENIED"),
             (.draining, "DRAINING"), (.internalError, "INTERNAL"),
         ]
 
-        /// The code for the word that stands after `ERR`.
+        /// The code for the word after `ERR`.
         package init(word: String) {
             self = Code.words.first { $0.1 == word }?.0 ?? .other(word)
         }
 
-        /// The raw text: the daemon's word (`NOCOLLECTION`), or a lower-case one for the client's own codes
+        /// The code as text: the daemon's word (`NOCOLLECTION`), or lower case for the client's own codes
         /// (`connection-lost`).
         public var text: String {
             switch self {
@@ -119,7 +123,7 @@ public struct LogQError: Error, Sendable, Equatable {
     }
 }
 
-/// One line: "PUT items: DIM: got 3 numbers, expected 64".
+/// The error in one line: "PUT items: DIM: got 3 numbers, expected 64".
 extension LogQError: CustomStringConvertible {
     public var description: String {
         let head = request.isEmpty ? "" : "\(request): "

@@ -1,14 +1,14 @@
 import PackedStrings
 import WireProtocol
 
-/// Requests about items: embeddings, features, the nearest ones.
+/// Requests about items: embeddings, features, nearest neighbours.
 extension LogQRequest where Reply == Void {
-    /// `PUT`: sets the embedding of an item, new or not.
+    /// `PUT`: sets the embedding of a new or existing item.
     ///
     /// - Parameters:
-    ///   - vector: as many finite numbers as the collection has dimensions; not all zero under cosine.
-    ///   - features: a JSON object that replaces the item's features. Nil leaves them. At most 3,900 bytes without white
-    ///     space; a key twice is refused.
+    ///   - vector: one finite number for each dimension of the collection. With the metric cosine, not all may be zero.
+    ///   - features: a JSON object that replaces the item's features; nil leaves them unchanged. It may have at most
+    ///     3,900 bytes without white space, and no duplicate key.
     public static func put(
         _ collection: String,
         _ id: ItemID,
@@ -26,7 +26,7 @@ extension LogQRequest where Reply == Void {
 
     /// `FSET`: replaces the features of an item, which need not have an embedding yet.
     ///
-    /// - Parameter features: a JSON object of at most 3,900 bytes without white space; a key twice is refused.
+    /// - Parameter features: a JSON object of at most 3,900 bytes without white space, with no duplicate key.
     public static func setFeatures(_ collection: String, _ id: ItemID, _ features: String) -> LogQRequest {
         LogQRequest(
             RequestLine("FSET", collection, isWrite: true) { (writer) throws(WireError) in
@@ -59,7 +59,8 @@ extension LogQRequest where Reply == Embeddings {
 }
 
 extension LogQRequest where Reply == [Bool] {
-    /// `DEL`: removes embedding, features and statistics of 1 to 16,384 ids. For each: whether there was anything.
+    /// `DEL`: removes embedding, features and statistics of 1 to 16,384 ids. Returns, for each, whether there was
+    /// anything to remove.
     public static func delete(_ collection: String, _ ids: [ItemID]) -> LogQRequest {
         let line = RequestLine("DEL", collection, isWrite: true) { (writer) throws(WireError) in
             try writer.ids(ids)
@@ -77,8 +78,8 @@ extension LogQRequest where Reply == [ScannedItem] {
     /// `SCAN`: a page of the items, in the order of their rows.
     ///
     /// - Parameters:
-    ///   - row: the last row of the page before; nil to start.
-    ///   - limit: 1 to 16,384; 1,000 if nil. A shorter page is the last.
+    ///   - row: the last row of the previous page; nil for the first page.
+    ///   - limit: the most items of the page: 1 to 16,384, or 1,000 if nil. A page with fewer items is the last.
     public static func scan(_ collection: String, after row: UInt32? = nil, limit: Int? = nil) -> LogQRequest {
         let line = RequestLine("SCAN", collection) { writer in
             if let row { writer.option("after", Int64(row)) }
@@ -114,27 +115,27 @@ extension LogQRequest where Reply == [String?] {
 }
 
 extension LogQRequest where Reply == [Neighbor] {
-    /// `TOPK`: the `k` items with the highest scores, best first; equal scores by id. Exact.
+    /// `TOPK`: exactly the `k` items with the highest scores, best first. Items with equal scores are ordered by id.
     ///
     /// - Parameters:
-    ///   - k: 1 to 10,000. Fewer items than that come back if there are no more.
+    ///   - k: 1 to 10,000. The reply has fewer items if there are not enough.
     ///   - query: a vector, or an item whose embedding is the vector.
-    ///   - strength: ranks and tells `score − strength × log q` instead of the score, with log q as ``logQ(_:ids:unit:strength:)``
-    ///     answers it for ``FrequencyUnit/q``: what a trainer with log-Q correction sees. −1,000 to 1,000. `radius` and
-    ///     `margin` are about the same number.
-    ///   - ranks: only items of these ranks, at most `k` of them; the best item has rank 1. The last rank, or the first
-    ///     one + `k` − 1 if that is less, is 10,000 at most. `101...500` skips the 100 best: hard negatives, for example.
-    ///   - radius: only items that score so much or more. Scores of ``Metric/l2`` are negated squared distances, so what
-    ///     is at most 0.5 away has a radius of −0.25.
-    ///   - except: ids to leave out, before ranks are counted.
-    ///   - margin: drops items whose score is above the lowest score of the ids in `except`, less so much. Items that are
-    ///     so near a positive are often positives that nobody has labelled. Dropped after ranks are counted. Finite, 0 or
+    ///   - strength: ranks by `score − strength × log q` instead of the score, and returns that number. Log q is the
+    ///     value that ``logQ(_:ids:unit:strength:)`` returns for ``FrequencyUnit/q``, so the ranking is that of a
+    ///     trainer with log-Q correction. From −1,000 to 1,000. `radius` and `margin` apply to the corrected number.
+    ///   - ranks: only items with these ranks, at most `k` of them. The best item has rank 1. The last rank of the
+    ///     reply may be at most 10,000. For example, `101...500` skips the 100 best, which gives hard negatives.
+    ///   - radius: only items with this score or more. Scores of ``Metric/l2`` are negated squared distances, so a
+    ///     distance of at most 0.5 is a radius of −0.25.
+    ///   - except: ids to leave out before ranks are counted.
+    ///   - margin: keeps only items that score at least this much below the lowest score of the ids in `except`. Items
+    ///     nearer to a positive are often unlabelled positives. They are dropped after ranks are counted. Finite, 0 or
     ///     more. If no id in `except` has an embedding, the error is ``LogQError/Code-swift.enum/noItem``.
-    ///   - sample: only some of what is left.
-    ///   - columns: what to tell of each item besides its score.
-    ///   - timeout: 1 ms to 60 s, in whole milliseconds (a part of one counts as one); nil for the daemon's own, 1 s unless
-    ///     it was told otherwise. What takes longer ends with ``LogQError/Code-swift.enum/timeout``, and what finds too
-    ///     many others waiting with ``LogQError/Code-swift.enum/busy``.
+    ///   - sample: returns only a selection of the remaining items.
+    ///   - columns: the values to return for each item besides its score.
+    ///   - timeout: 1 ms to 60 s, rounded up to whole milliseconds; nil for the daemon's default, which is 1 s unless
+    ///     configured otherwise. A search that takes longer fails with ``LogQError/Code-swift.enum/timeout``. If too
+    ///     many queries wait, it fails with ``LogQError/Code-swift.enum/busy``.
     public static func topK(
         _ collection: String,
         _ k: Int,
@@ -182,7 +183,7 @@ extension LogQRequest where Reply == [Neighbor] {
 }
 
 extension Duration {
-    /// Rounded up. What is far out of the daemon's range stays so.
+    /// The number of milliseconds, rounded up. A very large duration is cut, but stays outside the daemon's range.
     var wholeMilliseconds: Int64 {
         let secondsMax: Int64 = 1_000_000_000
         let attosecondsPerMillisecond: Int64 = 1_000_000_000_000_000
@@ -214,7 +215,7 @@ extension RequestWriter {
 }
 
 extension LogQRequest where Reply == [Double?] {
-    /// `SCORE`: the score of each of 1 to 16,384 ids against a vector; nil for an id without embedding.
+    /// `SCORE`: the score of each of 1 to 16,384 ids against a vector; nil for an id without an embedding.
     public static func score(_ collection: String, _ vector: [Float], _ ids: [ItemID]) -> LogQRequest {
         let line = RequestLine("SCORE", collection) { (writer) throws(WireError) in
             writer.vector(vector)

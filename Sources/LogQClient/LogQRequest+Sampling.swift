@@ -1,19 +1,20 @@
 import WireProtocol
 
-/// What makes an item likely when `SAMPLE` draws.
+/// The distribution that `SAMPLE` draws from.
 public enum SamplingDistribution: Sendable, Hashable {
-    /// Every item with an embedding alike.
+    /// Every item with an embedding has the same probability.
     case uniform
-    /// Items with an embedding and a count: q is in proportion to count^`power`, 0 to 1.
+    /// Items that have an embedding and a count. q is proportional to count^`power`, with a power from 0 to 1.
     case frequency(power: Double = 1)
-    /// A draw is by frequency with probability `inBatch` ÷ (`inBatch` + `uniform`), else uniform: a batch of `inBatch`
-    /// in-batch negatives and `uniform` uniform ones. Finite, not below 0, not both 0.
+    /// A draw is by frequency with probability `inBatch` ÷ (`inBatch` + `uniform`), otherwise uniform. This models a
+    /// batch of `inBatch` in-batch negatives and `uniform` uniform ones. Both are finite and 0 or more, and not both
+    /// are 0.
     case mixed(inBatch: Double, uniform: Double, power: Double = 1)
-    /// From the latest observations: q is an id's part in those whose ids have an embedding.
+    /// The latest observations of ids that have an embedding. q is the share of an id among them.
     case recent
 }
 
-/// What `SAMPLE` tells of each item besides its probability.
+/// The values that `SAMPLE` returns for each item besides its probability.
 public struct SampleColumns: OptionSet, Sendable, Hashable {
     public let rawValue: UInt8
 
@@ -23,7 +24,7 @@ public struct SampleColumns: OptionSet, Sendable, Hashable {
 
     /// The embedding.
     public static let vector = SampleColumns(rawValue: 1)
-    /// The natural logarithm of the q that `LOGQ` answers, whatever was drawn by.
+    /// The natural logarithm of the q that `LOGQ` returns, whichever distribution the draw used.
     public static let logQ = SampleColumns(rawValue: 2)
     /// The features.
     public static let features = SampleColumns(rawValue: 4)
@@ -32,17 +33,17 @@ public struct SampleColumns: OptionSet, Sendable, Hashable {
 /// One draw of `SAMPLE`.
 public struct SampledItem: Sendable, Hashable {
     public let id: ItemID
-    /// The probability of this item in one draw, over all that could be drawn. Its logarithm is what a trainer subtracts
+    /// The probability of this item in one draw, among all items that could be drawn. A trainer subtracts its logarithm
     /// from the logit of a negative that was drawn with replacement.
     public let q: Double
-    /// The expected number of times that the item is among what was drawn: draws × q, and for unique draws the probability
-    /// of being among them.
+    /// The expected number of times that the item is drawn: draws × q. For unique draws, the probability that the item
+    /// is drawn.
     public let expected: Double
-    /// If asked for.
+    /// The embedding, if the request asked for it.
     public let vector: [Float]?
-    /// The natural logarithm of the q of the stream, if asked for.
+    /// The natural logarithm of the q that `LOGQ` returns, if the request asked for it.
     public let logQ: Double?
-    /// A JSON object, if asked for and there is one.
+    /// A JSON object, if the request asked for it and there is one.
     public let features: String?
 }
 
@@ -50,21 +51,23 @@ extension LogQRequest where Reply == [SampledItem] {
     /// `SAMPLE`: draws negatives, each with its probability.
     ///
     /// - Parameters:
-    ///   - count: how many draws; with `unique` how many different items. 1 to 16,384. None come back if nothing can be
-    ///     drawn.
-    ///   - unique: no item twice. There are fewer than `count` if there are no more items, or if 100 × `count` draws did not
-    ///     meet as many.
-    ///   - except: ids that can't be drawn, the positives for example. They need not exist.
-    ///   - seed: the same seed and the same collection give the same draw.
-    ///   - columns: what to tell of each item besides its probability.
-    ///   - timeout: 1 ms to 60 s, in whole milliseconds (a part of one counts as one); nil for the daemon's own. What is
-    ///     not begun by then ends with ``LogQError/Code-swift.enum/timeout``, and what finds too many others waiting with
-    ///     ``LogQError/Code-swift.enum/busy``.
+    ///   - count: the number of draws; with `unique`, the number of different items. 1 to 16,384. The reply is empty if
+    ///     there is nothing to draw from.
+    ///   - unique: draw no item twice. The reply has fewer than `count` items if there are not enough, or if 100 ×
+    ///     `count` draws did not find enough.
+    ///   - insist: fail with ``LogQError/Code-swift.enum/noItem`` if the reply would have fewer than `count` items.
+    ///   - except: ids that cannot be drawn, for example the positives. They need not exist.
+    ///   - seed: the same seed gives the same draws from an unchanged collection.
+    ///   - columns: the values to return for each item besides its probability.
+    ///   - timeout: 1 ms to 60 s, rounded up to whole milliseconds; nil for the daemon's default. A draw that has not
+    ///     started within this time fails with ``LogQError/Code-swift.enum/timeout``. If too many queries wait, it
+    ///     fails with ``LogQError/Code-swift.enum/busy``.
     public static func sample(
         _ collection: String,
         _ count: Int,
         by distribution: SamplingDistribution = .uniform,
         unique: Bool = false,
+        insist: Bool = false,
         except: [ItemID] = [],
         seed: UInt64? = nil,
         with columns: SampleColumns = [],
@@ -74,6 +77,7 @@ extension LogQRequest where Reply == [SampledItem] {
             writer.integer(Int64(count))
             try writer.options(of: distribution)
             if unique { writer.option("unique", "true") }
+            if insist { writer.option("insist", "true") }
             if !except.isEmpty { try writer.option("except", ids: except) }
             if let seed { writer.option("seed", seed) }
             if !columns.isEmpty { writer.option("with", columns.names) }

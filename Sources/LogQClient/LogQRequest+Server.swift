@@ -2,21 +2,25 @@ import WireProtocol
 
 /// Requests about the daemon and its collections.
 extension LogQRequest where Reply == Void {
-    /// `PING`: nothing but a round trip.
+    /// `PING`: checks that the daemon answers.
     public static func ping() -> LogQRequest {
         LogQRequest(RequestLine("PING"))
     }
 
-    /// `CREATE`: a collection of embeddings of `dimension` numbers.
+    /// `CREATE`: creates an empty collection.
     ///
     /// - Parameters:
     ///   - collection: 1 to 64 of `A`–`Z`, `a`–`z`, `0`–`9`, `_`, `-`.
-    ///   - dimension: 1 to 4,096.
-    ///   - alpha: above 0, at most 1: the weight of the newest gap in the estimate of the sampling frequency. 0.01 if nil.
-    ///   - halfLife: the steps after which a hit counts half, above 0; nil: hits count 1 for ever.
-    ///   - recentCount: how many of the last observations can be drawn from, 0 to 1,048,576. 16,384 if nil.
-    ///   - idCountMax: past so many ids, those seen longest ago give way if only their statistics are known; nil: no cap.
-    ///   - sketch: estimate in so much memory instead of for each id; then there is neither `recentCount` nor `idCountMax`.
+    ///   - dimension: the length of every embedding, 1 to 4,096.
+    ///   - metric: how scores are computed.
+    ///   - alpha: the weight of the newest gap in the estimate of p, above 0 and at most 1; 0.01 if nil.
+    ///   - halfLife: the number of steps after which a hit counts half for q, 1 or more. If nil, hits always count 1.
+    ///   - recentCount: the number of latest observations that `SAMPLE` can draw from, 0 to 1,048,576; 16,384 if nil.
+    ///   - idCountMax: the most ids. At this number, a new id evicts the id seen longest ago that has only statistics.
+    ///     If nil, there is no such limit.
+    ///   - sketch: estimates in a fixed amount of memory instead of separately for each id. It excludes `recentCount`
+    ///     and `idCountMax`.
+    ///   - ifMissing: accepts a collection of that name with the same parameters, which stays as it is.
     public static func create(
         _ collection: String,
         dimension: Int,
@@ -25,7 +29,8 @@ extension LogQRequest where Reply == Void {
         halfLife: Double? = nil,
         recentCount: Int? = nil,
         idCountMax: Int? = nil,
-        sketch: Sketch? = nil
+        sketch: Sketch? = nil,
+        ifMissing: Bool = false
     ) -> LogQRequest {
         LogQRequest(
             RequestLine("CREATE", collection, isWrite: true) { writer in
@@ -35,6 +40,7 @@ extension LogQRequest where Reply == Void {
                 if let halfLife { writer.option("half_life", halfLife) }
                 if let recentCount { writer.option("recent", Int64(recentCount)) }
                 if let idCountMax { writer.option("max_ids", Int64(idCountMax)) }
+                if ifMissing { writer.option("if_missing", "true") }
                 guard let sketch else { return }
                 writer.option("estimator", "sketch")
                 writer.option("buckets", Int64(sketch.bucketCount))
@@ -43,13 +49,14 @@ extension LogQRequest where Reply == Void {
         )
     }
 
-    /// `DROP`: the collection and all its items.
+    /// `DROP`: removes the collection and all its items.
     public static func drop(_ collection: String) -> LogQRequest {
         LogQRequest(RequestLine("DROP", collection, isWrite: true))
     }
 
-    /// `SWAP`: two collections exchange their names. Whatever was loaded into `next` is `live` from here on, and what was
-    /// live can come back by another swap. They may differ in dimension and metric.
+    /// `SWAP`: exchanges the names of two collections, which may differ in dimension and metric.
+    ///
+    /// To replace a model, load a collection `next` and swap it with `live`. A second swap restores the old one.
     public static func swap(_ first: String, _ second: String) -> LogQRequest {
         LogQRequest(
             RequestLine("SWAP", first, isWrite: true) { (writer) throws(WireError) in
@@ -58,14 +65,14 @@ extension LogQRequest where Reply == Void {
         )
     }
 
-    /// `QUIT`: the daemon answers and closes the connection. ``LogQClient/quit()`` is what you want.
+    /// `QUIT`: the daemon answers and closes the connection. The public way is ``LogQClient/quit()``.
     static func quit() -> LogQRequest {
         LogQRequest(RequestLine("QUIT"))
     }
 }
 
 extension LogQRequest where Reply == NamedValues {
-    /// `HELLO 1 vectors=f32`: version, protocol and limits of the daemon. Every client has said it when it connected.
+    /// `HELLO 1 vectors=f32`: version, protocol and limits of the daemon. Every client sends it when it connects.
     public static func hello() -> LogQRequest {
         let line = RequestLine("HELLO") { writer in
             writer.integer(Int64(Limits.protocolVersion))
@@ -74,7 +81,7 @@ extension LogQRequest where Reply == NamedValues {
         return LogQRequest(line) { (rows) throws(ReplyFormatError) in try rows.namedValues() }
     }
 
-    /// `INFO`: numbers about the daemon, or those of one section of it (`server`, `memory`, `storage`, …).
+    /// `INFO`: figures about the daemon, all or those of one section (`server`, `memory`, `storage`, …).
     public static func info(_ section: String? = nil) -> LogQRequest {
         let line = RequestLine("INFO") { (writer) throws(WireError) in
             if let section { try writer.name(section, of: "section") }
@@ -84,7 +91,7 @@ extension LogQRequest where Reply == NamedValues {
 }
 
 extension LogQRequest where Reply == [String] {
-    /// `HELP`: a line for each verb, or all about one verb.
+    /// `HELP`: one line for each verb, or the full text about one verb.
     public static func help(_ verb: String? = nil) -> LogQRequest {
         let line = RequestLine("HELP") { (writer) throws(WireError) in
             if let verb { try writer.name(verb, of: "verb") }
@@ -96,7 +103,7 @@ extension LogQRequest where Reply == [String] {
 }
 
 extension LogQRequest where Reply == [CollectionDescription] {
-    /// `COLLECTIONS`: all of them, by name.
+    /// `COLLECTIONS`: all collections, ordered by name.
     public static func collections() -> LogQRequest {
         LogQRequest(RequestLine("COLLECTIONS")) { (rows) throws(ReplyFormatError) in
             try rows.map { (row) throws(ReplyFormatError) in

@@ -1,10 +1,10 @@
 import PackedStrings
 import WireProtocol
 
-/// A request as a value: what to send, and how to read the reply. `Reply` is what comes back.
+/// A request as a value: the line to send, and how to decode the reply. `Reply` is the type of the decoded reply.
 ///
-/// Most callers use the methods of ``LogQClient`` that are named after the verbs. A request value is for sending several
-/// in one write:
+/// Most callers use the methods of ``LogQClient``. With request values, a caller can send several requests in one
+/// write:
 ///
 /// ```swift
 /// let (logQ, embeddings) = try await client.pipeline(
@@ -13,7 +13,7 @@ import WireProtocol
 /// )
 /// ```
 ///
-/// Making one costs two closures; nothing is encoded before it is sent.
+/// A request holds two closures; it is encoded when it is sent.
 public struct LogQRequest<Reply: Sendable>: Sendable {
     let line: RequestLine
     let decode: @Sendable (ReplyRows) throws(ReplyFormatError) -> Reply
@@ -23,7 +23,7 @@ public struct LogQRequest<Reply: Sendable>: Sendable {
         self.decode = decode
     }
 
-    /// The reply from what came, or the error that this request ends with.
+    /// The decoded reply. Throws the error of this request.
     func reply(from result: Result<DecodedReply, LogQError>) throws(LogQError) -> Reply {
         switch try result.get() {
         case .failure(let word, let message):
@@ -32,7 +32,7 @@ public struct LogQRequest<Reply: Sendable>: Sendable {
             do throws(ReplyFormatError) {
                 return try decode(rows)
             } catch {
-                // The header said OK: a write was applied, whatever is wrong with the rows.
+                // The header said OK, so a write was applied, even if the rows are malformed.
                 throw LogQError(
                     .badReply,
                     "the reply does not follow the protocol: \(error.message)",
@@ -45,7 +45,7 @@ public struct LogQRequest<Reply: Sendable>: Sendable {
 }
 
 extension LogQRequest where Reply == Void {
-    /// A request whose reply is `OK` and nothing else.
+    /// A request whose reply is only `OK`.
     init(_ line: RequestLine) {
         self.init(line) { (rows) throws(ReplyFormatError) in try rows.expect(count: 0) }
     }
@@ -55,11 +55,11 @@ extension LogQRequest where Reply == Void {
 struct RequestLine: Sendable {
     private let verb: StaticString
     private let collection: String?
-    /// Whether the daemon changes anything for it.
+    /// Whether the request can change anything in the daemon.
     let isWrite: Bool
     private let encode: @Sendable (inout RequestWriter) throws(WireError) -> Void
 
-    /// A line of `verb`, the collection if it is about one, and what `encode` writes.
+    /// A line with the verb, the collection if there is one, and the words that `encode` writes.
     init(
         _ verb: StaticString,
         _ collection: String? = nil,
@@ -72,12 +72,12 @@ struct RequestLine: Sendable {
         self.encode = encode
     }
 
-    /// For errors: "PUT items".
+    /// The name of the request in errors: "PUT items".
     var name: String {
         collection.map { "\(verb) \($0)" } ?? "\(verb)"
     }
 
-    /// Appends the line. When it throws, the writer holds a part of it.
+    /// Appends the line. If it throws, the buffer may have a part of the line.
     func write(to writer: inout RequestWriter) throws(LogQError) {
         do throws(WireError) {
             writer.begin(verb)
@@ -90,9 +90,10 @@ struct RequestLine: Sendable {
     }
 }
 
-/// What would break a line if it were written as it is, the client refuses itself; all else is for the daemon to judge.
+/// The client refuses only values that would break the framing of a line or have no form on the wire. The daemon checks
+/// everything else.
 extension RequestWriter {
-    /// A name of letters, digits, `_` and `-`.
+    /// A name of letters, digits, `_` and `-`. `thing` says in the error what it names.
     mutating func name(_ name: String, of thing: StaticString) throws(WireError) {
         try RequestWriter.check(name, of: thing)
         word(name)
@@ -118,7 +119,7 @@ extension RequestWriter {
         id.bytes.withUnsafeBytes { self.id($0) }
     }
 
-    /// An empty id would leave no word in the line, and move the next one to its place.
+    /// An empty id would write no word, and the next word would take its place.
     private static func check(_ id: ItemID) throws(WireError) {
         guard (1...Limits.idBytesMax).contains(id.bytes.count) else {
             throw WireError(.badID, "got an id of \(id.bytes.count) bytes, expected 1 to \(Limits.idBytesMax)")
@@ -134,7 +135,7 @@ extension RequestWriter {
         option(name, ids: PackedStrings(ids.lazy.map(\.bytes)))
     }
 
-    /// What is not finite cannot be written as a number.
+    /// Throws if `value` is not finite, because such a number has no form on the wire.
     mutating func option(_ name: StaticString, finite value: Double) throws(WireError) {
         guard value.isFinite else { throw WireError(.badRequest, "got \(name)=\(value), expected a finite number") }
         option(name, value)
@@ -148,7 +149,7 @@ extension RequestWriter {
         if let value { number(value) } else { dash() }
     }
 
-    /// A JSON object. Line ends can only be white space between its parts, so they may become spaces.
+    /// Writes a JSON object. In valid JSON, line ends are only white space between tokens, so they become spaces.
     mutating func json(_ json: String) {
         if json.utf8.contains(where: { $0 == 0x0A || $0 == 0x0D }) {
             let bytes = json.utf8.map { $0 == 0x0A || $0 == 0x0D ? 0x20 : $0 }

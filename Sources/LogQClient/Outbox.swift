@@ -2,11 +2,11 @@ import DequeModule
 import NIOConcurrencyHelpers
 import NIOCore
 
-/// Where tasks leave requests for the event loop, and the bound on what is under way.
+/// The queue through which tasks hand requests to the event loop. It bounds the requests in flight.
 ///
-/// Any task may submit; the order of submission is the order on the wire. What exceeds the bounds waits its turn here,
-/// first come first served, while its task waits for the outcome: that is the back-pressure. The event loop is woken once
-/// for many submissions, and writes them together.
+/// Any task may submit, and the order of submission is the order on the wire. Requests beyond the bounds wait here in
+/// order, while their tasks wait for the outcome. That is the back-pressure. One wake-up of the event loop covers many
+/// submissions, which it writes together.
 final class Outbox: Sendable {
     struct Submission {
         let lines: ByteBuffer
@@ -16,15 +16,16 @@ final class Outbox: Sendable {
     private struct State {
         var requestsUnderWay = 0
         var bytesUnderWay = 0
-        /// Admitted, to be written at the next drain.
+        /// Admitted submissions, which the event loop writes next.
         var ready: [Submission] = []
-        /// Past the bounds.
+        /// Submissions that the bounds do not admit yet.
         var waiting = Deque<Submission>()
         var isDrainScheduled = false
-        /// Why nothing more is accepted.
+        /// The reason why nothing more is accepted; nil while submissions are accepted.
         var refusal: Loss?
 
-        /// One exchange is always admitted, however large: it would never be sent otherwise.
+        /// Admits waiting submissions within the bounds. With nothing in flight it admits one of any size, because that
+        /// one would otherwise never be sent.
         mutating func admit(requestsMax: Int, bytesMax: Int) {
             while let next = waiting.first {
                 let requests = requestsUnderWay + next.exchange.requestCount
@@ -36,7 +37,7 @@ final class Outbox: Sendable {
             }
         }
 
-        /// Whether the event loop has to be woken.
+        /// Returns whether the caller must wake the event loop.
         mutating func schedule() -> Bool {
             guard !ready.isEmpty, !isDrainScheduled else { return false }
             isDrainScheduled = true
@@ -53,7 +54,7 @@ final class Outbox: Sendable {
         self.bytesMax = bytesMax
     }
 
-    /// Queues `submission`. Returns whether the caller has to wake the event loop.
+    /// Queues `submission`. Returns whether the caller must wake the event loop.
     func submit(_ submission: Submission) -> Bool {
         let (wake, loss) = state.withLockedValue { state -> (Bool, Loss?) in
             if let refusal = state.refusal { return (false, refusal) }
@@ -65,7 +66,7 @@ final class Outbox: Sendable {
         return wake
     }
 
-    /// What is to be written now. On the event loop.
+    /// Takes the submissions that are ready to write. Call it on the event loop.
     func takeReady() -> [Submission] {
         state.withLockedValue { state in
             state.isDrainScheduled = false
@@ -74,8 +75,8 @@ final class Outbox: Sendable {
         }
     }
 
-    /// `exchange` is answered: there is room again. Whether to drain and whether all is done that was accepted before
-    /// `seal` is for the caller to ask: `takeReady()`, `isDone`.
+    /// Frees the room of an admitted `exchange` that was answered or dropped. The caller must then check `takeReady()`
+    /// for more to write, and `isDone` for the end of a sealed outbox.
     func release(_ exchange: Exchange) {
         state.withLockedValue { state in
             state.requestsUnderWay -= exchange.requestCount
@@ -84,24 +85,24 @@ final class Outbox: Sendable {
         }
     }
 
-    /// Nothing more is accepted.
+    /// Whether nothing more is accepted. Only tests read it.
     var isSealed: Bool {
         state.withLockedValue { $0.refusal != nil }
     }
 
-    /// Nothing more is accepted, and everything that was is answered.
+    /// Whether nothing more is accepted, and every accepted request is answered.
     var isDone: Bool {
         state.withLockedValue { $0.refusal != nil && $0.requestsUnderWay == 0 && $0.waiting.isEmpty }
     }
 
-    /// Refuses everything from now on; what was accepted goes its way.
+    /// Accepts nothing more. Requests that were already accepted proceed.
     func seal(_ refusal: Loss) {
         state.withLockedValue { state in
             if state.refusal == nil { state.refusal = refusal }
         }
     }
 
-    /// Refuses everything from now on, and fails what was not yet handed out.
+    /// Accepts nothing more, and fails all submissions that `takeReady()` has not returned.
     func fail(_ loss: Loss) {
         let unsent = state.withLockedValue { state -> [Submission] in
             if state.refusal == nil { state.refusal = loss }

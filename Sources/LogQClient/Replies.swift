@@ -1,4 +1,4 @@
-/// How items are compared. A larger score is always better.
+/// The score of two vectors. A larger score is always better.
 public enum Metric: String, Sendable, CaseIterable {
     /// The inner product.
     case dot
@@ -8,7 +8,7 @@ public enum Metric: String, Sendable, CaseIterable {
     case l2
 }
 
-/// A name and its value, as `HELLO` and `INFO` list them.
+/// A name and a value from `HELLO` or `INFO`.
 public struct NamedValue: Sendable, Hashable {
     public let name: String
     public let value: String
@@ -26,7 +26,7 @@ public struct NamedValues: Sendable, Hashable, RandomAccessCollection {
     public var endIndex: Int { values.endIndex }
     public subscript(position: Int) -> NamedValue { values[position] }
 
-    /// The value of that name, or nil.
+    /// The value with this name, or nil.
     public subscript(name: String) -> String? {
         values.first { $0.name == name }?.value
     }
@@ -38,28 +38,32 @@ public struct CollectionDescription: Sendable, Hashable {
     /// The length of every embedding.
     public let dimension: Int
     public let metric: Metric
-    /// The weight of the newest gap in the estimate of the sampling frequency.
+    /// The weight of the newest gap in the estimate of p.
     public let alpha: Double
-    /// Items with an embedding.
+    /// The number of items with an embedding.
     public let itemCount: Int
-    /// Ids in use: items, and ids that have only features or were only observed.
+    /// The number of ids in use: items, and ids that have only features or were only observed.
     public let idCount: Int
-    /// The steps after which a hit counts half; nil: it counts 1 for ever.
+    /// The number of steps after which a hit counts half for q. If nil, hits always count 1.
     public let halfLife: Double?
-    /// How many of the last observations can be drawn from.
+    /// The number of latest observations that `SAMPLE` can draw from.
     public let recentCount: Int
-    /// Past so many ids, those seen longest ago give way; nil: no cap.
+    /// The most ids; nil if there is no such limit.
     public let idCountMax: Int?
-    /// The buckets that statistics are kept in; nil: each id has its own.
+    /// The buckets that hold the statistics; nil if each id has its own statistics.
     public let sketch: Sketch?
 }
 
-/// Estimation in fixed memory (`estimator=sketch`): ids are hashed into buckets of 32 bytes, `bucketCount` for each of
-/// `hashCount` hashes. What is estimated is never below the truth, and the truth for an id that has one bucket to itself.
+/// Estimation in fixed memory (`estimator=sketch`): ids are hashed into buckets of 40 bytes, `bucketCount` for each of
+/// `hashCount` hashes.
+///
+/// The count is exact if the id shares one of its buckets with no other id. Otherwise it may be too high, but not too
+/// low (apart from rounding), unless `FREQSET` was used on an id that shares a bucket. The gap, if wrong, is usually
+/// too short.
 public struct Sketch: Sendable, Hashable {
-    /// For each hash. Five times as many as there are usual ids, or more.
+    /// The number of buckets for each hash. Use at least five times the usual number of ids.
     public let bucketCount: Int
-    /// 1 to 8.
+    /// The number of hashes for each id, 1 to 8.
     public let hashCount: Int
 
     public init(bucketCount: Int, hashCount: Int = 4) {
@@ -68,14 +72,14 @@ public struct Sketch: Sendable, Hashable {
     }
 }
 
-/// The embeddings of some ids: one matrix, so that thousands cost one allocation.
+/// The embeddings of some ids in one matrix, so that thousands of them cost one allocation.
 ///
-/// A collection of as many elements as ids were asked for, in their order. An element is the embedding, or nil if the id
-/// has none.
+/// The collection has one element for each id of the request, in the same order: the embedding, or nil if the id has
+/// none.
 public struct Embeddings: Sendable, Hashable, RandomAccessCollection {
     /// The length of each embedding; 0 if none of the ids has one.
     public private(set) var dimension = 0
-    /// All embeddings one after another: `count` × `dimension` numbers, zeros where there is none.
+    /// All embeddings one after another: `count` × `dimension` numbers, zeros for an id without an embedding.
     public private(set) var values: [Float] = []
     /// For each id, whether it has an embedding.
     public private(set) var isPresent: [Bool] = []
@@ -83,7 +87,7 @@ public struct Embeddings: Sendable, Hashable, RandomAccessCollection {
     public var startIndex: Int { 0 }
     public var endIndex: Int { isPresent.count }
 
-    /// The embedding of id `position`, as a slice of ``values``, or nil.
+    /// The embedding of the id at `position`, as a slice of ``values``, or nil.
     public subscript(position: Int) -> ArraySlice<Float>? {
         isPresent[position] ? values[position * dimension..<(position + 1) * dimension] : nil
     }
@@ -92,7 +96,7 @@ public struct Embeddings: Sendable, Hashable, RandomAccessCollection {
         isPresent.reserveCapacity(count)
     }
 
-    /// False if the dimension differs from that of the others.
+    /// Appends the embedding of the next id. Returns false if its dimension differs from that of the others.
     mutating func append(_ vector: [Float]?) -> Bool {
         if let vector {
             if dimension == 0 {
@@ -110,67 +114,68 @@ public struct Embeddings: Sendable, Hashable, RandomAccessCollection {
     }
 }
 
-/// An item as `SCAN` lists it.
+/// One item of a `SCAN` page.
 public struct ScannedItem: Sendable, Hashable {
-    /// The collection's number for the id. Pass the last one as `after` to go on.
+    /// The collection's number for the id. Pass the last one as `after` to get the next page.
     public let row: UInt32
     public let id: ItemID
 }
 
-/// How well the frequency of an id is known.
+/// How well the sampling frequency of an id is known.
 public enum FrequencyState: String, Sendable, CaseIterable {
-    /// At least two sightings: the gap between them is estimated.
+    /// The id has an estimated gap, which takes two hits at different steps or a `FREQSET`.
     case seen
-    /// One sighting: counted as one hit in all the steps there were.
+    /// The id has no gap yet. p counts it as one hit in all steps so far.
     case once
-    /// None: counted as half a hit.
+    /// The id was never seen. p counts it as half a hit.
     case unseen
-    /// Overdue for so long that the time since the last hit tells more than the gap.
+    /// The id was not seen for more than eight gaps. An eighth of the time since its last hit replaces the gap.
     case stale
 }
 
-/// Which of the three sampling frequencies a number is about.
+/// The unit of a sampling frequency.
 ///
-/// They differ: at q = 1e-4 and 8,192 draws a batch, `expected` is 0.8192 and `p` is 0.5592.
+/// The three units differ: with q = 1e-4 and 8,192 independent draws in a batch, `expected` is 0.8192 and `p` is
+/// 0.5592.
 public enum FrequencyUnit: Sendable, Hashable {
-    /// Probability per draw: count ÷ total. Sums to 1 over all ids.
+    /// Probability per draw: count ÷ total. It sums to 1 over all observed ids, or to more in a sketch with collisions.
     case q
     /// Probability of being in a batch: 1 ÷ gap.
     case p
-    /// Expected count in a batch of so many draws: batch × q.
+    /// Expected count in a batch of this many draws: batch × q.
     case expected(batch: Int)
 }
 
-/// The logarithm of a sampling frequency: what a trainer subtracts from the item's logit.
+/// The logarithm of a sampling frequency, which a trainer subtracts from the item's logit.
 public struct LogQ: Sendable, Hashable {
-    /// The natural logarithm of the frequency, times `strength` if that was given. Always finite.
+    /// The natural logarithm of the frequency, times `strength` if the request gave one. Always finite.
     public let value: Double
     public let state: FrequencyState
 }
 
-/// All that is known about how often an id is sampled.
+/// The statistics of one id and the sampling frequencies that follow from them.
 public struct Frequency: Sendable, Hashable {
     /// Probability per draw.
     public let q: Double
     /// Probability of being in a batch.
     public let p: Double
-    /// Expected count in a batch, if the size of the batch was given.
+    /// Expected count in a batch, if the request gave the size of the batch.
     public let expected: Double?
-    /// Estimated steps between two hits, nil before the second.
+    /// Estimated steps between two hits; nil if there is no estimate yet.
     public let gap: Double?
-    /// Hits so far.
+    /// The number of hits. With a half-life, older hits count less.
     public let count: Double
-    /// The step of the last hit, nil if never hit.
+    /// The step of the last hit; nil if there was none.
     public let lastStep: Int64?
     public let state: FrequencyState
 }
 
-/// A trainer's own estimates for an id. What is nil stays as it is.
+/// A trainer's own estimates for an id. A nil leaves the stored value unchanged.
 public struct FrequencyUpdate: Sendable, Hashable {
     public var id: ItemID
-    /// Steps between two hits: finite, above 0.
+    /// The number of steps between two hits: finite and above 0.
     public var gap: Double?
-    /// Hits: finite, 0 to 2^53.
+    /// The number of hits: 0 to 2^53.
     public var count: Double?
 
     public init(_ id: ItemID, gap: Double? = nil, count: Double? = nil) {
@@ -180,39 +185,51 @@ public struct FrequencyUpdate: Sendable, Hashable {
     }
 }
 
-/// A number for an observation, so that sending it twice counts once.
+/// A number for an observation, so that an observation that is sent twice counts once.
 ///
-/// A writer counts up from 1. The daemon remembers each writer's last number durably and skips what is not above it.
-public struct WriterSequence: Sendable, Hashable {
-    /// The writer's name: 1 to 64 of `A`–`Z`, `a`–`z`, `0`–`9`, `_`, `-`.
-    public var writer: String
+/// A producer (a trainer that numbers its requests) counts up from 1. The daemon remembers each producer's last number
+/// durably, and skips every number that is not above it.
+public struct ProducerSequence: Sendable, Hashable {
+    /// The producer's name: 1 to 64 of `A`–`Z`, `a`–`z`, `0`–`9`, `_`, `-`.
+    public var producer: String
     /// 1 to 2^63 − 1.
     public var number: Int64
 
-    public init(writer: String, number: Int64) {
-        self.writer = writer
+    public init(producer: String, number: Int64) {
+        self.producer = producer
         self.number = number
     }
 }
 
-/// What `TOPK` searches the neighbours of.
+@available(*, deprecated, renamed: "ProducerSequence")
+public typealias WriterSequence = ProducerSequence
+
+extension ProducerSequence {
+    @available(*, deprecated, renamed: "init(producer:number:)")
+    public init(writer: String, number: Int64) {
+        self.init(producer: writer, number: number)
+    }
+}
+
+/// The vector that `TOPK` compares the items with.
 public enum TopKQuery: Sendable, Hashable {
     /// A vector of the collection's dimension.
     case vector([Float])
-    /// The embedding of this item, which itself is left out.
+    /// The embedding of this item. The reply leaves out the item itself.
     case like(ItemID)
 }
 
-/// Some of the items that `TOPK` found: 1 to 10,000, or all if there are no more. The best one comes first, as ever.
+/// A selection of 1 to 10,000 from the items that `TOPK` found, or of all if there are fewer. The result stays in the
+/// order of the scores, best first.
 public enum TopKSample: Sendable, Hashable {
     /// The best ones.
     case top(Int)
-    /// Any, each as likely as the next, none twice. The same seed draws the same ones of the same items; nil for another
-    /// draw each time.
+    /// Random items, each with the same probability, none twice. The same seed draws the same items from the same
+    /// candidates. Without a seed, every request makes a new draw.
     case random(Int, seed: UInt64? = nil)
 }
 
-/// What `TOPK` tells of each item besides its score.
+/// The values that `TOPK` returns for each item besides its score.
 public struct TopKColumns: OptionSet, Sendable, Hashable {
     public let rawValue: UInt8
 
@@ -226,21 +243,22 @@ public struct TopKColumns: OptionSet, Sendable, Hashable {
     public static let logQ = TopKColumns(rawValue: 2)
     /// The features.
     public static let features = TopKColumns(rawValue: 4)
-    /// The rank, counted from 1 at the best: told where it doesn't follow from the place in the answer.
+    /// The rank; the best item has rank 1. With `margin` or a random sample, it does not follow from the position in
+    /// the reply.
     public static let rank = TopKColumns(rawValue: 8)
 }
 
-/// One answer of `TOPK`.
+/// One item of a `TOPK` reply.
 public struct Neighbor: Sendable, Hashable {
     public let id: ItemID
-    /// Larger is better in every metric. Less `strength × log q`, if a strength was given.
+    /// Larger is better with every metric. If the request has a strength, `strength × log q` is already subtracted.
     public let score: Double
-    /// Counted from 1, if asked for.
+    /// The rank, counted from 1, if the request asked for it.
     public let rank: Int?
-    /// If asked for.
+    /// The embedding, if the request asked for it.
     public let vector: [Float]?
-    /// The natural logarithm of q, if asked for.
+    /// The natural logarithm of q, if the request asked for it.
     public let logQ: Double?
-    /// A JSON object, if asked for and there is one.
+    /// A JSON object, if the request asked for it and there is one.
     public let features: String?
 }

@@ -1,13 +1,13 @@
 import PackedStrings
 import WireProtocol
 
-/// Reading rows into the types of this library. What does not read as expected is a `ReplyFormatError`.
+/// Reads rows into the types of this library. Throws `ReplyFormatError` if a row does not have the expected form.
 extension ReplyRows {
     func expect(count expected: Int) throws(ReplyFormatError) {
         guard count == expected else { throw ReplyFormatError("got \(count) rows, expected \(expected)") }
     }
 
-    /// One element a row. `expected`: how many rows there have to be, if that is known.
+    /// Reads one element from each row. If `expected` is given, there must be this many rows.
     func map<Element>(
         expected: Int? = nil,
         _ element: (inout RowReader) throws(ReplyFormatError) -> Element
@@ -37,7 +37,7 @@ extension RowReader {
         return word
     }
 
-    /// What is left of the row.
+    /// The rest of the row.
     mutating func text() -> String {
         String(decoding: rest(), as: UTF8.self)
     }
@@ -94,7 +94,7 @@ extension RowReader {
         try RowReader.state(try word())
     }
 
-    /// The value of the next word, which has to be `label=value`.
+    /// The value of the next word, which must be `label=value`.
     mutating func value(of label: StaticString) throws(ReplyFormatError) -> UnsafeRawBufferPointer {
         let word = try word()
         let labelCount = label.utf8CodeUnitCount

@@ -5,27 +5,20 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import SystemSupport
 import WireProtocol
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
-/// Listens, hands each connection to an event loop, and stops without cutting anybody off.
+/// Listens, assigns each connection to an event loop, and stops without leaving a request unanswered.
 ///
-/// A graceful shutdown accepts no more connections, answers what was sent, lets answers leave for a bounded time, and
-/// then closes the store, which commits and checkpoints. Async code is here for start and stop only.
+/// A graceful shutdown accepts no more connections, and answers every request that has arrived. It waits a bounded time
+/// for the replies to be sent. Then it closes the store, which commits and checkpoints. Only starting and stopping are
+/// async code.
 package final class Server: Service {
     private let store: ItemStore
     private let configuration: ServerConfiguration
-    private let logger: Logger
+    let logger: Logger
     private let state = NIOLockedValueBox(State.idle)
 
-    /// What each state has.
     private enum State {
         case idle
         case running(Running)
@@ -48,31 +41,34 @@ package final class Server: Service {
     /// Serves until a graceful shutdown, then stops.
     package func run() async throws {
         if case .idle = state.withLockedValue({ $0 }) { _ = try await start() }
-        // Cancelled is as good a reason to stop as asked to.
+        // Cancellation stops the server like a graceful shutdown.
         try? await gracefulShutdown()
         try await stop()
     }
 
-    /// Binds and serves. Returns the addresses as text, with the ports that the system chose: `127.0.0.1:5647`,
-    /// `[::1]:5647`, `unix:/run/logqd.sock`.
+    /// Listens and serves. Returns the addresses as text, with the actual ports: `127.0.0.1:5647`, `[::1]:5647`,
+    /// `unix:/run/logqd.sock`.
     package func start() async throws -> [String] {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoopCount)
         let pool = QueryPool(
             threadCount: configuration.queryThreadCount,
             waitingMax: configuration.waitingQueriesMax
         )
-        let services = Services(store: store, pool: pool, configuration: configuration)
-        let registry = ConnectionRegistry(connectionsMax: configuration.connectionsMax)
+        let services = Services(store: store, pool: pool, configuration: configuration, logger: logger)
+        let registry = ConnectionRegistry(
+            connectionsMax: configuration.connectionsMax,
+            refusedMax: configuration.refusedConnectionsMax
+        )
         var listeners: [any Channel] = []
         do {
-            if let path = configuration.unixPath {
-                listeners.append(try await bind(path: path, group, services, registry))
+            if let socket = configuration.unix {
+                listeners.append(try await bind(socket, bootstrap(group, services, registry), group))
             }
-            if let tcp = configuration.tcp {
+            for (listen, addresses) in try configuration.resolvedAddresses() {
                 let bootstrap = bootstrap(group, services, registry)
                     .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                     .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                listeners.append(try await bind(tcp, bootstrap))
+                listeners += try await bind(listen, addresses, bootstrap)
             }
         } catch {
             for listener in listeners { try? await listener.close() }
@@ -82,18 +78,10 @@ package final class Server: Service {
         }
         let running = Running(group: group, listeners: listeners, services: services, registry: registry)
         state.withLockedValue { $0 = .running(running) }
-        return listeners.compactMap { $0.localAddress.map(Self.text) }
+        return listeners.compactMap { $0.localAddress?.text }
     }
 
-    private static func text(_ address: SocketAddress) -> String {
-        switch address {
-        case .v4: "\(address.ipAddress ?? "?"):\(address.port ?? 0)"
-        case .v6: "[\(address.ipAddress ?? "?")]:\(address.port ?? 0)"
-        case .unixDomainSocket: "unix:\(address.pathname ?? "?")"
-        }
-    }
-
-    /// Drains and closes, the store too. Safe to call twice.
+    /// Drains the connections and closes everything, including the store. A second call does nothing.
     package func stop() async throws {
         let running = state.withLockedValue { state -> Running? in
             guard case .running(let running) = state else { return nil }
@@ -104,17 +92,15 @@ package final class Server: Service {
         logger.info("stopping", metadata: ["connections": "\(running.registry.count)"])
         for listener in running.listeners { try? await listener.close() }
         await drain(running)
-        // These block: not on a thread of an event loop, nor on one of the few that run async code.
-        let store = store
-        try await NIOThreadPool.singleton.runIfActive {
-            running.services.pool.close()
-            store.close()
-        }
+        // These calls block, so they must not run on an event loop. They may block this thread, because nothing else
+        // runs any more. A new thread could be one more than a limit on address space allows.
+        running.services.pool.close()
+        store.close()
         try await running.group.shutdownGracefully()
         logger.info("stopped")
     }
 
-    /// Lets every connection come to its end, for a bounded time.
+    /// Waits a bounded time for every connection to end, then closes the remaining ones.
     private func drain(_ running: Running) async {
         let channels = running.registry.drain()
         let event = DrainEvent(
@@ -140,6 +126,11 @@ package final class Server: Service {
     ) -> ServerBootstrap {
         ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1_024)
+            .serverChannelInitializer { [logger] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Self.acceptBackoff(services.metrics, logger))
+                }
+            }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.writeBufferWaterMark, value: .init(low: 1 << 18, high: 1 << 20))
             .childChannelOption(
@@ -151,6 +142,23 @@ package final class Server: Service {
                     try Self.initialize(channel, services, registry)
                 }
             }
+    }
+
+    /// Pauses for a second after a connection that could not be accepted, for example for want of descriptors. Without
+    /// the pause the event loop would try again at once, forever.
+    private static func acceptBackoff(_ metrics: Metrics, _ logger: Logger) -> AcceptBackoffHandler {
+        AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { error in
+            if metrics.acceptErrorCount.add(1, ordering: .relaxed).oldValue == 0 {
+                let reason = String(cString: strerror(error.errnoCode))
+                logger.error(
+                    "could not accept a connection; further failures are only counted",
+                    metadata: [
+                        "reason": "\(reason)"
+                    ]
+                )
+            }
+            return .seconds(1)
+        }
     }
 
     private static func initialize(
@@ -167,65 +175,21 @@ package final class Server: Service {
             metrics.refusedConnectionCount.wrappingAdd(1, ordering: .relaxed)
             let connectionsMax = services.configuration.connectionsMax
             refusal = WireError(.limit, "got one connection too many, expected at most \(connectionsMax)")
+        case .overfull:
+            metrics.refusedConnectionCount.wrappingAdd(1, ordering: .relaxed)
+            throw ChannelError.ioOnClosedChannel
         case .draining:
             throw ChannelError.ioOnClosedChannel
         }
         metrics.connectionCount.wrappingAdd(1, ordering: .relaxed)
+        let logger = services.logger
+        let peer = channel.remoteAddress?.text ?? "?"
+        logger.debug("connection opened", metadata: ["peer": "\(peer)", "refused": "\(refusal != nil)"])
         channel.closeFuture.whenComplete { _ in
+            logger.debug("connection closed", metadata: ["peer": "\(peer)"])
             registry.remove(channel)
             metrics.connectionCount.wrappingSubtract(1, ordering: .relaxed)
         }
         try channel.pipeline.syncOperations.addHandler(Connection(services: services, refusal: refusal))
     }
-
-    private func bind(_ tcp: (host: String, port: Int), _ bootstrap: ServerBootstrap) async throws -> any Channel {
-        do {
-            return try await bootstrap.bind(host: tcp.host, port: tcp.port).get()
-        } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw SocketInUse(address: "\(tcp.host):\(tcp.port)")
-        } catch let error as IOError {
-            throw ListenFailure(
-                address: "\(tcp.host):\(tcp.port)",
-                reason: String(cString: strerror(error.errnoCode))
-            )
-        } catch {
-            throw ListenFailure(address: "\(tcp.host):\(tcp.port)", reason: "\(error)")
-        }
-    }
-
-    /// Binds a Unix socket. A file that a dead daemon left is replaced; one on which somebody answers is not.
-    private func bind(
-        path: String,
-        _ group: MultiThreadedEventLoopGroup,
-        _ services: Services,
-        _ registry: ConnectionRegistry
-    ) async throws -> any Channel {
-        if let other = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() {
-            try? await other.close()
-            throw SocketInUse(address: path)
-        }
-        let listener: any Channel
-        do {
-            listener = try await bootstrap(group, services, registry)
-                .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
-        } catch {
-            let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
-            throw ListenFailure(address: path, reason: reason)
-        }
-        listener.closeFuture.whenComplete { _ in _ = unlink(path) }
-        return listener
-    }
-}
-
-/// Another process listens there.
-package struct SocketInUse: Error, CustomStringConvertible {
-    package let address: String
-    package var description: String { "another process listens on \(address)" }
-}
-
-/// The system does not let us listen there.
-package struct ListenFailure: Error, CustomStringConvertible {
-    package let address: String
-    package let reason: String
-    package var description: String { "could not listen on \(address): \(reason)" }
 }

@@ -1,8 +1,9 @@
 /// A list of byte strings in one allocation.
 ///
-/// A request names thousands of ids. As `[[UInt8]]` that is thousands of allocations and as many reference counts;
-/// here the bytes lie one after another in `bytes`, and `ends[i]` is where string `i` stops (string `i` begins where
-/// string `i - 1` stops). The parser appends, the store reads, the reply writer reads: nobody copies a string twice.
+/// A request may have thousands of ids. As `[[UInt8]]` they would need thousands of allocations and reference counts.
+/// Here all strings are in `bytes`, one after another. String `i` ends at `ends[i]`, and begins where the string before
+/// it ends. All strings together have at most 2 GiB.
+@usableFromInline
 package struct PackedStrings: Sendable, Equatable {
     @usableFromInline package var bytes: [UInt8]
     @usableFromInline package var ends: [Int32]
@@ -13,7 +14,7 @@ package struct PackedStrings: Sendable, Equatable {
         ends = []
     }
 
-    /// Packs `strings`. For tests and small lists; hot paths append.
+    /// Packs `strings`. Meant for tests and small lists.
     package init(_ strings: some Sequence<some Sequence<UInt8>>) {
         self.init()
         for string in strings {
@@ -22,14 +23,13 @@ package struct PackedStrings: Sendable, Equatable {
         }
     }
 
-    /// The number of strings.
     @inlinable
     package var count: Int { ends.count }
 
     @inlinable
     package var isEmpty: Bool { ends.isEmpty }
 
-    /// The bytes of all strings together.
+    /// The size of all strings together, in bytes.
     @inlinable
     package var byteCount: Int { bytes.count }
 
@@ -39,7 +39,7 @@ package struct PackedStrings: Sendable, Equatable {
         ends.reserveCapacity(strings)
     }
 
-    /// Appends a copy of `string`. Together the strings hold at most 2 GiB.
+    /// Appends a copy of `string`.
     @inlinable
     package mutating func append(_ string: UnsafeRawBufferPointer) {
         bytes.append(contentsOf: string)
@@ -52,24 +52,25 @@ package struct PackedStrings: Sendable, Equatable {
         ends.append(Int32(bytes.count))
     }
 
-    /// Appends one byte to the string that is under way: `finishString()` ends it.
+    /// Appends a byte to the unfinished string, which `finishString()` ends.
     @inlinable
     package mutating func appendByte(_ byte: UInt8) {
         bytes.append(byte)
     }
 
-    /// Appends bytes to the string that is under way: `finishString()` ends it.
+    /// Appends bytes to the unfinished string, which `finishString()` ends.
     @inlinable
     package mutating func appendBytes(_ part: UnsafeRawBufferPointer) {
         bytes.append(contentsOf: part)
     }
 
-    /// Ends the string that `appendByte(_:)` and `appendBytes(_:)` have built.
+    /// Ends the unfinished string. Without any appended bytes it is empty.
     @inlinable
     package mutating func finishString() {
         ends.append(Int32(bytes.count))
     }
 
+    /// The place of string `index` in `bytes`.
     @inlinable
     package func range(_ index: Int) -> Range<Int> {
         (index == 0 ? 0 : Int(ends[index - 1]))..<Int(ends[index])
@@ -88,7 +89,8 @@ package struct PackedStrings: Sendable, Equatable {
         return try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[range])) }
     }
 
-    /// Calls `body` once with the bytes of all strings; cut them with `range(_:)`. For loops over thousands of strings.
+    /// Calls `body` once with the bytes of all strings, which `range(_:)` slices. A loop over thousands of strings is
+    /// faster with it than with `withString`.
     @inlinable
     package func withAllBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         try bytes.withUnsafeBytes(body)

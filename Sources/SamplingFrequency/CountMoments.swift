@@ -1,20 +1,17 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
+import SystemSupport
 
-/// Enough about counts that lie in [1, 2), times a power of two, to know Σ count^power for any power in [0, 1], however
-/// many they are and without looking at one of them again.
+/// A summary of numbers m in [1, 2): the significands of counts that have the same exponent. It gives Σ m^power for any
+/// power in [0, 1] without reading the numbers again.
 ///
-/// For m in [1, 2), m^power is all but a polynomial of degree 8: with T_j the Chebyshev polynomials and x = 2m − 3,
-/// m^power ≈ Σ a_j(power)·T_j(x), within 1e-8 of it (the nearest singularity, m = 0, lies at x = −3, so the error falls
-/// by 3 + √8 with each degree). So Σ T_j(x) over the counts, for j = 0 ... 8, is all that has to be kept.
+/// On [1, 2), m^power is nearly a polynomial of degree 8. With Chebyshev polynomials T_j and x = 2m − 3:
 ///
-/// The sums are integers in units of 2^−51: a count that goes takes away just what it brought, and nothing drifts in
-/// years of updates. For the powers 0 and 1 the result is exact.
+///     m^power ≈ Σ a_j(power)·T_j(x)
+///
+/// The error is below 1e-8, because the nearest singularity, m = 0, is at x = −3, so each degree divides the error by 3
+/// + √8. So it is enough to keep Σ T_j(x) for j = 0 ... 8.
+///
+/// The sums are integers in units of 2^−51. Removing a count subtracts exactly the amount that adding it added, so no
+/// error accumulates in years of updates. The result is exact for the powers 0 and 1.
 struct CountMoments: Sendable, Equatable {
     private typealias Values = SIMD8<Int64>
 
@@ -30,7 +27,7 @@ struct CountMoments: Sendable, Equatable {
         [sums.0, sums.1, sums.2, sums.3, sums.4, sums.5, sums.6, sums.7]
     }
 
-    /// Takes in a count of this significand.
+    /// Adds a count with this significand.
     mutating func add(_ significand: Double) {
         count += 1
         accumulate(Self.values(significand, significand).0)
@@ -41,16 +38,16 @@ struct CountMoments: Sendable, Equatable {
         accumulate(0 &- Self.values(significand, significand).0)
     }
 
-    /// As removing the one and adding the other.
+    /// The same as removing `old` and adding `new`.
     mutating func replace(_ old: Double, with new: Double) {
         let (old, new) = Self.values(old, new)
-        // Each is below 2^52, so their difference is exact.
+        // Each is below 2^52, so the difference does not overflow.
         accumulate(new &- old)
     }
 
     init() {}
 
-    /// Of so many counts with significand 1.
+    /// The summary of `count` counts with significand 1.
     init(ones count: Int) {
         self.count = count
         let values = Self.values(1, 1).0
@@ -93,10 +90,10 @@ struct CountMoments: Sendable, Equatable {
         sums.7 &+= Int128(values[7])
     }
 
-    /// T_1 ... T_8 of two significands, side by side. T_1 = x has at most 51 bits behind the point, so it is exact.
+    /// T_1 ... T_8 of two significands, computed together. T_1 = x has at most 51 fractional bits, so it is exact.
     private static func values(_ first: Double, _ second: Double) -> (Values, Values) {
-        // Added to a multiple of 2^−51 between −1 and 1 times 2^51, its last bits are that integer; rounding by the
-        // processor. What is a trace outside is rounded more, which is as good: it is always the same.
+        // Adding 1.5·2^52 to a number in [−2^51, 2^51] rounds it to an integer, which is then in the low bits. A number
+        // slightly outside this range may be rounded more. That does no harm, because its result is always the same.
         let integers = SIMD2(repeating: 0x1.8p52)
         let zero = SIMD2(repeating: Int64(bitPattern: (0x1.8p52).bitPattern))
         let x = 2 * SIMD2(first, second) - 3
@@ -124,7 +121,8 @@ struct CountMoments: Sendable, Equatable {
     struct PowerSeries: Sendable {
         let coefficients: [Double]
 
-        /// Interpolates in many more points than the degree, so that what is cut off is all that is lost.
+        /// Interpolates at many more points than the degree, so nearly all of the error is the truncation of the
+        /// series.
         init(power: Double) {
             switch power {
             case 0: coefficients = [1] + Array(repeating: 0, count: 8)

@@ -1,13 +1,7 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
+import SystemSupport
 
-/// The random numbers behind a draw: xoshiro256++ (Blackman and Vigna, 2019), seeded through SplitMix64. Written out, not
-/// left to the standard library, because a seed has to draw the same on every machine and with every version.
+/// The source of random numbers for draws: xoshiro256++ (Blackman and Vigna, 2019), seeded by SplitMix64. It is defined
+/// here, because a seed must give the same draws on every machine and in every version.
 package struct DrawGenerator: Sendable {
     private var state: (UInt64, UInt64, UInt64, UInt64)
 
@@ -29,21 +23,22 @@ package struct DrawGenerator: Sendable {
         return result
     }
 
-    /// Uniform in [0, 1), in steps of 2^−53.
+    /// Uniform in [0, 1), a multiple of 2^−53.
     package mutating func unit() -> Double {
         Double(next() >> 11) * 0x1p-53
     }
 
-    /// How many tries fail before the first one that succeeds, each with this probability: by inversion. 2^62 at most.
+    /// The number of failures before the first success, if each try succeeds with this probability. At most 2^62. Drawn
+    /// by inversion.
     package mutating func failures(beforeSuccessWith probability: Double) -> Int {
         guard probability < 1 else { return 0 }
         let count = (log1p(-unit()) / log1p(-probability)).rounded(.down)
-        // Not a number where nothing ever succeeds.
+        // `count` is not a number or infinite if the probability of success is 0.
         return count < 0x1p62 ? Int(count) : 1 << 62
     }
 
-    /// Uniform in 0 ..< bound, which is above 0, without bias: the high half of a product, and another try for the few
-    /// low halves that would favour some results (Lemire, 2019).
+    /// Uniform in 0 ..< bound, without bias; `bound` is above 0. The result is the high half of a product. If the low
+    /// half is one of the few that would favour some results, the draw is repeated (Lemire, 2019).
     package mutating func below(_ bound: Int) -> Int {
         let bound = UInt64(bound)
         var product = next().multipliedFullWidth(by: bound)

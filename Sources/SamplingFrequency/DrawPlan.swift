@@ -1,43 +1,38 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
+import SystemSupport
 
-/// How to draw from a `DrawTable` as it is now, less some rows: once a request, then as many draws as wanted.
+/// Draws from the present state of a `WeightedRows`, without some excluded rows. A request makes one plan, which serves
+/// all of its draws.
 ///
-/// Excluded rows are left out of every class by rank, so no draw ever hits one, and their counts are taken out of the
-/// sums exactly: whatever share they held, the probabilities of the others add up to 1.
+/// Excluded rows are skipped by their ranks within each class, so no draw ever hits one. Their counts are subtracted
+/// from the sums exactly. So the probabilities of the other rows sum to 1, however large the excluded share is.
 package struct DrawPlan: Sendable {
-    private let table: DrawTable
+    private let table: WeightedRows
     private let power: Double
     private let classes: [ClassPlan]
-    /// Running sums over `classes`: of rows, and of the weights that bound their counts^power.
+    /// Cumulative sums over `classes`: of the numbers of rows, and of the upper bounds of Σ count^power.
     private var rowsThrough: [Int] = []
     private var weightThrough: [Double] = []
-    /// Counts are divided by 2^topExponent before they are raised to a power, so that none overflows.
+    /// Counts are divided by 2^topExponent before they are raised to the power, so that nothing overflows.
     private var topExponent = 0
-    /// Σ (count / 2^topExponent)^power over the rows with a count; 0 if there are none.
+    /// Σ (count / 2^topExponent)^power over the rows that have a count; 0 if there are none.
     private var sum = 0.0
     private let rowBound: Int
-    /// With their counts.
+    /// The excluded rows with their counts.
     private let excluded: [UInt32: Double]
-    /// At least one in so many of the numbers below `rowBound` must be a row that can be drawn, or looking for one by trial
-    /// takes longer than finding it by rank.
+    /// If `rowBound` is at most this many times the number of rows, drawing by trial is faster than finding a row by
+    /// rank.
     private static let numbersPerRowMax = 4
 
     private struct ClassPlan: Sendable {
         let number: Int
         let exponent: Int
         let rowCount: Int
-        /// For the rank of the i-th excluded row of the class, that rank less i, ascending.
+        /// For the i-th excluded row of the class: its rank less i. Ascending.
         let skips: [Int]
     }
 
-    /// `excluded`: rows with their counts, each once; those that the table does not have are passed over.
-    package init(_ table: DrawTable, excluding excluded: [(row: UInt32, count: Double)], power: Double) {
+    /// `excluded` has different rows, with their counts. Rows that the table does not contain are ignored.
+    package init(_ table: WeightedRows, excluding excluded: [(row: UInt32, count: Double)], power: Double) {
         self.table = table
         self.power = power
         self.excluded = Dictionary(uniqueKeysWithValues: excluded.lazy.map { ($0.row, $0.count) })
@@ -82,39 +77,41 @@ package struct DrawPlan: Sendable {
         }
     }
 
-    /// M: how many rows can be drawn uniformly.
+    /// M: the number of rows that can be drawn uniformly.
     package var rowCount: Int { rowsThrough.last ?? 0 }
 
-    /// How many rows can be drawn by count.
+    /// The number of rows that can be drawn by count.
     package var countedRowCount: Int { rowCount - (classes.first?.number == 0 ? classes[0].rowCount : 0) }
 
-    /// The probability that a draw by count^power hits a row with this count, one that the plan has.
+    /// The probability that a draw by count^power hits a given row with this count. The row must not be excluded.
     package func probability(ofCount count: Double) -> Double {
         guard count > 0, sum > 0 else { return 0 }
-        // Significand and exponent each for itself: counts may be further apart than a Double reaches, and their powers not.
+        // The significand and the exponent are raised to the power separately. The ratio of two counts may exceed the
+        // range of a Double, although the ratio of their powers does not.
         let scale = exp2(power * Double(Int(count.exponent) - topExponent))
         let weight = (power == 1 ? count.significand : power == 0 ? 1 : pow(count.significand, power)) * scale
         return min(1, weight / sum)
     }
 
-    /// The plan with these rows excluded as well. `count` tells their counts.
+    /// This plan with more excluded rows. `count` returns the count of a row.
     package func without(_ rows: Set<UInt32>, _ count: (UInt32) -> Double) -> DrawPlan {
         var all = excluded
         for row in rows { all[row] = count(row) }
         return DrawPlan(table, excluding: all.map { ($0, $1) }, power: power)
     }
 
-    /// How likely a uniform draw from this plan is one that `rest`, a plan with fewer rows, could have made.
+    /// The probability that a uniform draw from this plan hits a row of `rest`, which is this plan with more excluded
+    /// rows.
     package func uniformShare(of rest: DrawPlan) -> Double {
         rowCount == 0 ? 0 : Double(rest.rowCount) / Double(rowCount)
     }
 
-    /// The same for a draw by count.
+    /// The same for a draw by count^power.
     package func countedShare(of rest: DrawPlan) -> Double {
         sum == 0 ? 0 : rest.sum * exp2(power * Double(rest.topExponent - topExponent)) / sum
     }
 
-    /// A row, each as likely as the next. There must be one.
+    /// Draws a row; all are equally likely. The plan must have a row.
     package func uniformRow(_ random: inout DrawGenerator) -> UInt32 {
         if rowCount * Self.numbersPerRowMax >= rowBound {
             while true {
@@ -127,12 +124,13 @@ package struct DrawPlan: Sendable {
         return row(classes[place], number - (place == 0 ? 0 : rowsThrough[place - 1]))
     }
 
-    /// A row with a count, as likely as count^power. There must be one. Tries twice at most on average.
+    /// Draws a row with probability proportional to count^power. The plan must have a row with a count. This takes at
+    /// most two tries on average.
     package func countedRow(_ random: inout DrawGenerator, _ count: (UInt32) -> Double) -> UInt32 {
         while true {
             let last = weightThrough.count - 1
             let weight = random.unit() * weightThrough[last]
-            // The product may round up to the whole of it.
+            // The product may be rounded up to the total weight.
             let plan = classes[min(weightThrough.partitioningIndex { $0 > weight }, last)]
             let row = row(plan, random.below(plan.rowCount))
             if power == 0 { return row }
@@ -141,7 +139,7 @@ package struct DrawPlan: Sendable {
         }
     }
 
-    /// The row with so many rows of its class before it, the excluded ones not counted.
+    /// The row at this rank in its class; excluded rows have no rank.
     private func row(_ plan: ClassPlan, _ place: Int) -> UInt32 {
         table.row(place + plan.skips.partitioningIndex { $0 > place }, ofClass: plan.number)
     }

@@ -1,22 +1,24 @@
-/// A sum of float64 without rounding: what is added and later subtracted leaves nothing behind, in whatever order.
+/// A sum of float64 without rounding: terms that are added and later subtracted leave nothing, in any order.
 ///
-/// The significands of all terms with the same exponent are added as integers; so there is a sum for each exponent that
-/// occurred, and `value` puts them together. A total that is kept this way is the same after recovery, which adds up the
-/// counts in another order, bit for bit; and deleting an id that held nearly all of it leaves an exact rest.
+/// The significands of all terms with the same exponent are added as integers. So there is one sum for each exponent
+/// that occurs, and `value` combines them. So the total has the same bits when recovery adds the counts in another
+/// order. It also stays exact when an id with nearly all of the total is deleted.
 package struct ExactSum: Sendable {
-    /// The significands of the terms of an exponent, in units of 2^(exponent − 52): 2^32 terms take 85 of the 128 bits.
+    /// The sum of the significands of all terms with one exponent, in units of 2^(exponent − 52): 2^32 terms take 85 of
+    /// the 128 bits.
     private struct Part: Sendable {
         let exponent: Int
         var sum: Int128
     }
 
-    /// By ascending exponent; none is 0.
+    /// By ascending exponent. No part has the sum 0.
     private var parts: [Part] = []
 
     package init() {}
 
-    /// The sum divided by 2^exponentOffset, rounded once for each exponent that occurs: exact where the terms are whole
-    /// numbers and their sum is below 2^53. What is 2^256 times smaller than the largest term is left out.
+    /// The sum divided by 2^exponentOffset. It is exact if the terms are whole numbers and their sum is below 2^53.
+    /// Otherwise it is rounded at most twice for each exponent. Terms that are 2^256 times smaller than the largest one
+    /// are ignored.
     package func value(exponentOffset: Int = 0) -> Double {
         guard let last = parts.last else { return 0 }
         var value = 0.0
@@ -28,10 +30,10 @@ package struct ExactSum: Sendable {
         return value
     }
 
-    /// Adds a finite number of 0 or more, times 2^exponentOffset.
+    /// Adds term·2^exponentOffset. `term` is 0 or a normal number above 0.
     package mutating func add(_ term: Double, exponentOffset: Int = 0) { accumulate(term, exponentOffset, 1) }
 
-    /// Takes back what was added.
+    /// Subtracts a term that was added before.
     package mutating func subtract(_ term: Double, exponentOffset: Int = 0) { accumulate(term, exponentOffset, -1) }
 
     private mutating func accumulate(_ term: Double, _ exponentOffset: Int, _ sign: Int128) {
@@ -48,9 +50,10 @@ package struct ExactSum: Sendable {
         }
     }
 
-    /// Where the part of an exponent is or belongs.
+    /// The index of the part with this exponent, or the index at which to insert it.
     private func place(of exponent: Int) -> Int {
-        // Most sums have a part for every exponent between the lowest and the highest.
+        // The first guess is right if there is a part for every exponent from the lowest up to this one. Most sums have
+        // them all.
         if let first = parts.first {
             let guess = exponent &- first.exponent
             if guess >= 0, guess < parts.count, parts[guess].exponent == exponent { return guess }

@@ -1,6 +1,6 @@
-/// SipHash-2-4 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012): 64 bits of a byte string under a key of
-/// 128 bits. Who does not know the key can't find strings that collide, and the result is the same on every machine:
-/// Swift's own `Hasher` is neither stable from process to process nor fit for storing.
+/// SipHash-2-4 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012): a 64-bit hash of a byte string under a
+/// 128-bit key. Without the key nobody can find strings that collide. The hash is the same on every machine, so it can
+/// be stored; that of Swift's `Hasher` differs between processes.
 package struct SipHash: Sendable, Equatable {
     /// The key's 16 bytes as two little-endian words.
     private let key: (UInt64, UInt64)
@@ -19,7 +19,7 @@ package struct SipHash: Sendable, Equatable {
         for offset in stride(from: 0, to: wholeCount, by: 8) {
             state.absorb(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
         }
-        // The rest, and the length in the highest byte.
+        // The remaining bytes, with the length in the highest byte.
         var last = UInt64(truncatingIfNeeded: bytes.count) << 56
         for offset in wholeCount..<bytes.count {
             last |= UInt64(bytes[offset]) << UInt64(8 * (offset - wholeCount))

@@ -1,28 +1,28 @@
-/// Where the ids of a sketch have their buckets: all that has to be known to read a stored one.
+/// Maps ids to the buckets of a sketch. A stored sketch can be read with nothing but its layout.
 ///
-/// There are H buckets for each of m hashes, one array after another, numbered through: bucket b of hash i is number
-/// i·H + b. Ids are hashed once, by SipHash-2-4 under a key, and the m places of an id follow from these 64 bits and m
-/// seeds. So whoever has the 64 bits (a journal, say) needs no id. Two ids with equal bits have all buckets in common:
-/// among a million ids there are two such with a probability of 2^-25, and nobody finds them without the key.
+/// Each of m hashes has an array of H buckets. The arrays follow each other: bucket b of hash i has the number i·H + b.
+/// An id is hashed once, by SipHash-2-4 under a key, and its m places follow from these 64 bits and m seeds. So a
+/// journal that has the 64 bits does not need the id. Two ids with the same 64 bits share all buckets. A million ids
+/// contain such a pair with probability 2^-25, and nobody can find one without the key.
 ///
-/// Key and seeds follow from one number, so that number, H and m are the whole layout. None of this may change: stored
-/// buckets would belong to other ids.
+/// The key and the seeds follow from one number, so that number, H and m are the whole layout. None of this may ever
+/// change, because stored buckets would then belong to other ids.
 package struct SketchLayout: Sendable, Equatable {
-    /// H: how many buckets each hash has.
+    /// H: the number of buckets of each hash.
     package let bucketCount: Int
-    /// m: how many hashes there are.
+    /// m: the number of hashes.
     package let hashCount: Int
-    /// What key and seeds follow from. It is a secret where ids come from strangers.
+    /// The number from which the key and the seeds follow. It must stay secret if untrusted clients choose the ids.
     package let seed: UInt64
 
     private let idHash: SipHash
     private let seeds: SIMD8<UInt64>
 
     package static let hashCountMax = 8
-    /// Of all hashes together.
+    /// The limit for the buckets of all hashes together.
     package static let totalBucketCountMax = 1 << 32
-    /// Buckets are stored and marked as changed by runs of so many.
-    package static let bucketsInRun = 32
+    /// Buckets are stored, and marked as changed, in pages of this size.
+    package static let bucketsInPage = 32
 
     package init(bucketCount: Int, hashCount: Int, seed: UInt64) {
         precondition(Self.isPossible(bucketCount: bucketCount, hashCount: hashCount), "got an impossible layout")
@@ -40,19 +40,19 @@ package struct SketchLayout: Sendable, Equatable {
         (1...hashCountMax).contains(hashCount) && bucketCount > 0 && bucketCount <= totalBucketCountMax / hashCount
     }
 
-    /// The buckets of all hashes together.
+    /// The number of buckets of all hashes together.
     package var totalBucketCount: Int { bucketCount * hashCount }
 
-    /// The last run may have buckets that belong to no hash.
-    package var runCount: Int { (totalBucketCount + Self.bucketsInRun - 1) / Self.bucketsInRun }
+    /// The number of pages. The last one may have buckets that belong to no hash.
+    package var pageCount: Int { (totalBucketCount + Self.bucketsInPage - 1) / Self.bucketsInPage }
 
     package func hash(_ id: UnsafeRawBufferPointer) -> UInt64 {
         idHash.hash(id)
     }
 
-    /// The number of an id's bucket of hash `index`, from the hash of the id.
+    /// The number of the bucket that an id with these 64 bits has for hash `index`.
     package func bucket(of hash: UInt64, _ index: Int) -> Int {
-        // The high half of a product with H is evenly spread over 0 ..< H, without a division.
+        // The high half of the product with H is evenly spread over 0 ..< H, and needs no division.
         let place = SplitMix64.mix(hash ^ seeds[index]).multipliedFullWidth(by: UInt64(bucketCount)).high
         return index * bucketCount + Int(place)
     }

@@ -1,5 +1,5 @@
-/// SplitMix64 (Steele, Lea, Flood, 2014): a sequence of well-mixed numbers from any seed. Written out, because stored
-/// sketches and seeds of draws have to mean the same on every machine and with every version.
+/// SplitMix64 (Steele, Lea, Flood, 2014): a sequence of well-mixed numbers from any seed. It is defined here, because
+/// stored sketches and seeds of draws must mean the same on every machine and in every version.
 struct SplitMix64: Sendable {
     private var state: UInt64
 

@@ -1,23 +1,27 @@
 internal import CVectorKernels
 
 extension CodeScanner {
-    /// Something that is added to each score, another number for each slot: at least so much, for the slots of a run of
-    /// blocks. The caller fills it before each call of `hits`.
+    /// Numbers to add to the scores, one for each slot in a range of blocks. Each must be an upper bound of the true
+    /// number. The caller fills `values` before each call of `hits`.
     ///
-    /// Cost: 0.2 ns a slot beside the filling.
+    /// Cost: 0.2 ns a slot, without filling `values`.
     package final class Addends {
-        /// In the order of the slots, the first of the first block first. From `bound(_:)`.
+        /// In slot order, from the first slot of the first block on. Compute each value with `bound(_:)`.
         package let values: UnsafeMutablePointer<Float>
 
         private let slotsMax: Int
-        /// l2 is scanned for half its score.
+        /// For l2, the formula that a scan computes is half of the score.
         private let factor: Float
         private let offsets: UnsafeMutablePointer<Float>
         private let bounds: UnsafeMutablePointer<code_terms>
 
         init(blocksMax: Int, _ metric: Metric) {
             slotsMax = blocksMax * CodeSlab.slotsInBlock
-            factor = metric == .l2 ? 0.5 : 1
+            factor =
+                switch metric {
+                case .dot, .cosine: 1
+                case .l2: 0.5
+                }
             values = .allocate(capacity: slotsMax)
             values.initialize(repeating: 0, count: slotsMax)
             offsets = .allocate(capacity: slotsMax)
@@ -32,13 +36,12 @@ extension CodeScanner {
             bounds.deallocate()
         }
 
-        /// What stands for a number that is added, so that no row is lost to the rounding of a scan, nor to numbers that
-        /// underflow there.
+        /// A Float above `value`. The margin covers rounding and underflow in a scan, so that no slot is lost.
         package static func bound(_ value: Double) -> Float {
             CodeScanner.roundedUp(value + value.magnitude * CodeScanner.inflation + 0x1p-120)
         }
 
-        /// The slab as a scan of these blocks has to see it.
+        /// A copy of the slab for scanning these blocks, in which `values` are added to the offsets.
         func added(to slab: code_slab, _ blocks: Range<Int>) -> code_slab {
             precondition(blocks.count * CodeSlab.slotsInBlock <= slotsMax)
             withUnsafePointer(to: slab) {

@@ -1,44 +1,46 @@
-/// Up to eight queries on their way through codes.
+/// Scans codes for up to eight queries at once.
 ///
-/// It finds the slots that a query has to look at: all whose score could reach the query's threshold, and few others.
-/// With x̂ and ŷ what the codes of query and row say, |⟨x,y⟩ − ⟨x̂,ŷ⟩| ≤ ‖x−x̂‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ (Cauchy and Schwarz
-/// on each part of what is left out), and for each metric a score is a rising function of ⟨x,y⟩ and what is known of
-/// the row:
+/// It finds the slots that a query must look at: every slot with a score that could reach the query's threshold, and
+/// few others. Let x be the query, y the vector of a slot, and x̂ and ŷ their decoded codes. Then |⟨x,y⟩ − ⟨x̂,ŷ⟩| ≤
+/// ‖x−x̂‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖, by the Cauchy-Schwarz inequality for each of the two errors. For each metric, the score
+/// follows from ⟨x,y⟩ and the norms, and rises with ⟨x,y⟩:
 ///
-///     dot      ⟨x,y⟩                      cosine   ⟨x, y/‖y‖⟩ / ‖x‖, and y/‖y‖ is what was encoded
+///     dot      ⟨x,y⟩
+///     cosine   ⟨x, y/‖y‖⟩ / ‖x‖; the codes are those of y/‖y‖
 ///     l2       2⟨x,y⟩ − ‖x‖² − ‖y‖²
 ///
-/// Why no row is lost to rounding. The kernels compute the bound in float32, six operations of relative error 2^-24
-/// each. Its terms are at most ‖x̂‖·‖ŷ‖ + ‖x−x̂‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ and what comes from ‖y‖². With the coarsest query codes,
-/// up to 64, ‖x̂‖ ≤ 1.5·‖x‖ up to 4,096 dimensions and 2.5·‖x‖ up to 32,768, so the error is below 2^-20 of
-/// ‖x‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ + ‖y‖²/2. The factors and ‖y‖² are inflated by 2^-18 of that, which leaves room for the score's own
-/// rounding in float64 too. What underflows is covered by the smallest error that a row can have, 2^-120. Products can
-/// overflow only where rows are 2^100 long or more; such a row has an infinite norm, so its bound is infinite or no
-/// number, and it stays.
+/// Why rounding loses no slot: the kernels compute the bound in float32, in six operations of relative error 2^-24
+/// each. Its terms are at most ‖x̂‖·‖ŷ‖ + ‖x−x̂‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖, and the part that comes from ‖y‖². With the coarsest
+/// query codes, at most 64, ‖x̂‖ ≤ 1.5·‖x‖ up to 4,096 dimensions and 2.5·‖x‖ up to 32,768. So the error is below 2^-20
+/// of ‖x‖·‖ŷ‖ + ‖x‖·‖y−ŷ‖ + ‖y‖²/2. The factors and ‖y‖² are inflated by 2^-18 of that. This also covers the rounding
+/// of the score itself in float64. The smallest error of a slot, 2^-120, covers underflow. Products can overflow only
+/// for vectors of length 2^100 or more. Their norm is stored as infinite, so the bound is infinite or not a number, and
+/// the slot is a hit.
 ///
-/// Queries may also rank by scores to which something is added that changes all the time, so that it stands in no slab
-/// (`Addends`). It goes where l2 has −‖y‖²/2, divided by the query's scale like all else; the scale is then not so small
-/// that this could overflow.
+/// Queries may also rank by a score plus a number that is in no slab, because it changes all the time (`Addends`). It
+/// is added where l2 has −‖y‖²/2, and divided by the query's scale like all other terms. The scale then has a lower
+/// limit, so that this division cannot overflow.
 internal import CVectorKernels
 
 package final class CodeScanner {
     package static let queryCountMax = code_queries_max
-    /// As many hits are collected before they are told; at least those of one block.
+    /// The most hits that one call collects. The hits of one block always fit.
     private static let hitsMax = 2 * CodeSlab.slotsInBlock * queryCountMax
     static let inflation = 0x1p-18
 
-    /// Internal for tests, which narrow the bound.
+    /// Not private, because tests narrow the bound.
     var queries: code_queries
     private var scales: [ThresholdScale]
     private let codes: UnsafeMutableRawBufferPointer
     private let hits: UnsafeMutablePointer<CodeHit>
     private let kernels: UnsafePointer<vector_kernels>
-    /// What is added to the scores; nil: nothing.
+    /// The numbers to add to the scores; nil if there are none.
     package let addends: Addends?
 
-    /// For 1 to 8 queries of one dimension and metric. Until a threshold is set, every slot that is not empty is a hit.
+    /// Takes 1 to 8 queries of one dimension and metric. Until a threshold is set, every slot that is not empty is a
+    /// hit.
     ///
-    /// `addendBlocksMax`: if above 0, something is added to each score, and so many blocks at most are scanned at a time.
+    /// `addendBlocksMax`: if above 0, `addends` are added to the scores, and one call scans at most this many blocks.
     package convenience init(_ vectors: [QueryVector], addendBlocksMax: Int = 0) {
         self.init(vectors, addendBlocksMax: addendBlocksMax, kernels: vector_kernels_current())
     }
@@ -70,26 +72,37 @@ package final class CodeScanner {
         hits.deallocate()
     }
 
-    /// From here on slots that certainly score below `score` are no hits for the query. Infinity takes out all but those
-    /// whose bound is infinite.
+    /// From now on, slots that certainly score below `score` are not hits of the query. Infinity excludes all slots,
+    /// apart from those with a bound that is infinite or not a number.
     package func setThreshold(_ score: Double, of query: Int) {
         Self.set(&queries.thresholds, query, scales[query].threshold(score))
     }
 
-    /// Scans from the first of these blocks on until there is an end of them or of the room for hits, and removes what
-    /// was scanned from `blocks`. The hits are valid until the next call. Thresholds that are raised meanwhile hold from
-    /// the next call on.
+    /// Scans these blocks in order until all are scanned or there is no more room for hits. Removes the scanned ones
+    /// from `blocks`. The hits are valid until the next call. A new threshold takes effect at the next call.
     ///
-    /// `vectors`: where the vector of the slab's first slot would stand if all stood in one array. Those of hits are
-    /// asked for, so that they are near when they are scored.
+    /// If there are `addends`, they must hold a value for each slot of these blocks.
     ///
-    /// If something is added to the scores, `addends` holds it for all of these blocks.
+    /// `vectors`: the vectors of the span's rows, one after another. Those of hits are prefetched, so that they are in
+    /// the cache when they are scored.
     package func hits(
+        in span: SlotSpan,
+        _ blocks: inout Range<Int>,
+        vectors: UnsafePointer<Float>
+    ) -> UnsafeBufferPointer<CodeHit> {
+        hits(in: span.slab, &blocks, span.places(of: vectors))
+    }
+
+    /// The same for slots without rows.
+    func hits(in slab: CodeSlab, _ blocks: inout Range<Int>) -> UnsafeBufferPointer<CodeHit> {
+        hits(in: slab, &blocks, code_vectors(first: 0, stride: 0, rows: nil, first_slot: 0))
+    }
+
+    private func hits(
         in slab: CodeSlab,
         _ blocks: inout Range<Int>,
-        vectors: UInt
+        _ vectors: code_vectors
     ) -> UnsafeBufferPointer<CodeHit> {
-        let vectors = code_vectors(first: vectors, stride: slab.dimension * MemoryLayout<Float>.size)
         var block = blocks.lowerBound
         let slab = addends.map { $0.added(to: slab.slab, blocks) } ?? slab.slab
         let count = withUnsafePointer(to: slab) { slab in
@@ -103,7 +116,8 @@ package final class CodeScanner {
 
     // MARK: - Queries
 
-    /// How a score becomes a threshold of the kernels: (score + addend)·factor, lowered by what rounding could add.
+    /// Converts a score to a threshold for the kernels: (score + addend)·factor, less the largest possible rounding
+    /// error.
     private struct ThresholdScale {
         let addend: Double
         let factor: Double
@@ -118,7 +132,7 @@ package final class CodeScanner {
         }
     }
 
-    /// Encodes a query and what belongs to it, all divided by its scale.
+    /// Encodes a query and computes its factors, all divided by its scale.
     private func encode(_ vector: QueryVector, as query: Int) {
         let largest = vector.elements.reduce(0) { max($0, $1.magnitude) }
         let codeMax = Double(kernels.pointee.query_code_max)
@@ -145,15 +159,15 @@ package final class CodeScanner {
         Self.set(&queries.error_factors, query, Self.roundedUp(norm * (1 + Self.inflation)))
         switch vector.metric {
         case .dot:
-            // Offsets are zeros, unless something is added.
+            // Offsets are zero unless there are addends.
             Self.set(&queries.offset_factors, query, addends == nil ? 1 : Float(1 / scale))
             scales.append(ThresholdScale(addend: 0, factor: 1 / scale))
         case .cosine:
             Self.set(&queries.offset_factors, query, addends == nil ? 1 : Float(norm))
             scales.append(ThresholdScale(addend: 0, factor: norm))
         case .l2:
-            // Offsets are never above zero, so a factor that is too small only widens the bound; of what is added the
-            // inflation covers it.
+            // Offsets are never above zero, so a factor that is too small only widens the bound. With addends they may
+            // be; then the inflation covers the difference.
             let factor = Float(min(1 / scale, Double(Float.greatestFiniteMagnitude)))
             Self.set(&queries.offset_factors, query, factor.nextDown)
             scales.append(ThresholdScale(addend: vector.norm * vector.norm, factor: 0.5 / scale))
@@ -163,7 +177,7 @@ package final class CodeScanner {
 
     private typealias EightFloats = (Float, Float, Float, Float, Float, Float, Float, Float)
 
-    /// Sets an element of one of the C arrays, which Swift sees as tuples.
+    /// Sets an element of a C array, which Swift imports as a tuple.
     private static func set(_ eight: inout EightFloats, _ query: Int, _ value: Float) {
         withUnsafeMutableBytes(of: &eight) {
             $0.storeBytes(of: value, toByteOffset: query * MemoryLayout<Float>.stride, as: Float.self)
@@ -176,13 +190,9 @@ package final class CodeScanner {
     }
 }
 
-/// A slot that a query has to look at. Laid out as the kernels write it.
+/// A slot that a query must look at. Has the memory layout of `code_hit`, because the kernels write it.
+@usableFromInline
 package struct CodeHit {
-    package let slot: UInt32
+    @usableFromInline package let slot: UInt32
     package let query: UInt32
-}
-
-/// Asks the CPU for memory that will be read soon, and goes on.
-package func prefetch(_ address: UnsafeRawPointer, byteCount: Int) {
-    vector_kernels_prefetch(UInt(bitPattern: address), byteCount)
 }

@@ -1,27 +1,28 @@
-/// The codes of a run of slots: one byte a dimension, a few numbers a slot, in blocks of 16 slots.
+/// The codes of a range of slots, in blocks of 16 slots: one byte for each dimension, and a few numbers for each slot.
 ///
-/// A slab is a handle over memory that somebody else owns, and knows nothing of items: a *slot* is a place in it, and
-/// whoever has the memory says which row it belongs to. `CVectorKernels` describes the layout and the bound.
+/// A slab is a view of memory that its creator owns. It knows nothing about items: a *slot* is a place in the slab, and
+/// the owner of the memory knows which row has it. `CVectorKernels.h` describes the layout and the bound.
 ///
-/// Cost: dimension rounded up to a multiple of 4, and 16.75 bytes, a slot. Setting a slot takes 0.2 µs at 64 dimensions.
+/// A slot takes one byte for each dimension, rounded up to a multiple of 4, plus 16.75 bytes. Setting a slot takes 0.2
+/// µs at 64 dimensions.
 internal import CVectorKernels
 
 package struct CodeSlab: @unchecked Sendable {
-    package static let slotsInBlock = code_rows_in_block
+    package static let slotsInBlock = code_slots_in_block
 
     let slab: code_slab
     package let dimension: Int
     private let form: code_form
-    // A table of functions that lives as long as the process.
+    // A static table of functions.
     private let kernels: UnsafePointer<vector_kernels>
 
-    /// The memory for a slab, in bytes.
+    /// The size of the memory of a slab, in bytes.
     package static func byteCount(slotCount: Int, dimension: Int) -> Int {
         Layout(slotCount: slotCount, dimension: dimension).byteCount
     }
 
-    /// A slab over `memory` of `byteCount` bytes, all zero, that begins at a multiple of 64. `slotCount` is a multiple of
-    /// 16. Slots hold nothing sensible until they are emptied.
+    /// A slab over `memory`, which has `byteCount` bytes, all zero, and starts at a multiple of 64. `slotCount` is a
+    /// multiple of 16. `prepare` must empty a slot before its first use.
     package init(memory: UnsafeMutableRawPointer, slotCount: Int, dimension: Int, metric: Metric) {
         self.init(memory, slotCount, dimension, metric, vector_kernels_current())
     }
@@ -38,6 +39,13 @@ package struct CodeSlab: @unchecked Sendable {
         func floats(_ offset: Int) -> UnsafeMutablePointer<Float> {
             (memory + offset).bindMemory(to: Float.self, capacity: slotCount)
         }
+        let hasOffsets: Bool
+        (form, hasOffsets) =
+            switch metric {
+            case .dot: (code_plain, false)
+            case .cosine: (code_normalized, false)
+            case .l2: (code_offset, true)
+            }
         slab = code_slab(
             groups: layout.groups,
             blocks: memory.bindMemory(to: UInt8.self, capacity: layout.norms),
@@ -45,16 +53,10 @@ package struct CodeSlab: @unchecked Sendable {
             errors: floats(layout.errors),
             offsets: floats(layout.offsets),
             bounds: (memory + layout.bounds).bindMemory(to: code_terms.self, capacity: slotCount / Self.slotsInBlock),
-            has_offsets: metric == .l2
+            has_offsets: hasOffsets
         )
         self.dimension = dimension
         self.kernels = kernels
-        form =
-            switch metric {
-            case .dot: code_plain
-            case .cosine: code_normalized
-            case .l2: code_offset
-            }
     }
 
     /// Encodes a vector of the slab's dimension.
@@ -62,18 +64,19 @@ package struct CodeSlab: @unchecked Sendable {
         withUnsafePointer(to: slab) { vector_kernels_encode(kernels, vector, dimension, form, $0, slot) }
     }
 
-    /// Makes a slot empty: no query ever has to look at it.
+    /// Empties a slot, so that it is never a hit.
     package func clear(_ slot: Int) {
-        withUnsafePointer(to: slab) { code_slab_clear_row($0, slot) }
+        withUnsafePointer(to: slab) { code_slab_clear_slot($0, slot) }
     }
 
-    /// Makes slots of fresh memory empty. Both ends are multiples of 16.
+    /// Empties slots of fresh memory. Both ends of the range are multiples of 16.
     package func prepare(_ slots: Range<Int>) {
         precondition(slots.lowerBound % Self.slotsInBlock == 0 && slots.upperBound % Self.slotsInBlock == 0)
         withUnsafePointer(to: slab) { code_slab_clear($0, slots.lowerBound, slots.count) }
     }
 
-    /// Where the arrays begin. The codes come first, so that they lie on the largest pages the memory has.
+    /// The offsets of the arrays in the memory. The codes come first, so that large pages hold as many of them as
+    /// possible.
     private struct Layout {
         let groups: Int
         let norms: Int

@@ -1,4 +1,4 @@
-/// How two vectors are compared. A score is larger-is-better in each.
+/// How two vectors are compared. For every metric, a larger score is better.
 package enum Metric: String, Sendable, CaseIterable {
     /// Σ x·y
     case dot

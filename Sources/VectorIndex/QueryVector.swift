@@ -1,8 +1,8 @@
-/// The one definition of a score.
+/// The only definition of a score.
 ///
-/// Everything that ranks, prunes or prints a score asks here, so that a score is the same 64 bits on every path, every
-/// CPU and every day: float64, summed in 16 lanes in a fixed order (`CVectorKernels` says which). The query is kept
-/// as float64, padded with zeros to whole steps of 16, so that the kernels never need its tail.
+/// All code that ranks, prunes or prints scores uses this type. So a score has the same 64 bits on every path and every
+/// CPU. It is a float64, summed in 16 lanes in a fixed order (see `CVectorKernels.h`). The query is stored as float64,
+/// padded with zeros to a multiple of 16, because then the kernels need no code for its tail.
 internal import CVectorKernels
 
 package struct QueryVector: Sendable {
@@ -11,9 +11,9 @@ package struct QueryVector: Sendable {
     /// The Euclidean length of the query.
     package let norm: Double
 
-    /// The numbers of the query, then zeros up to a multiple of 16.
+    /// The elements of the query, then zeros up to a multiple of 16.
     let elements: [Double]
-    // A table of functions that lives as long as the process.
+    // A static table of functions.
     nonisolated(unsafe) private let kernels: UnsafePointer<vector_kernels>
 
     package init(_ vector: [Float], metric: Metric) {
@@ -21,8 +21,7 @@ package struct QueryVector: Sendable {
     }
 
     init(_ vector: [Float], metric: Metric, kernels: UnsafePointer<vector_kernels>) {
-        let steps = (vector.count + 15) / 16
-        var padded = [Double](repeating: 0, count: steps * 16)
+        var padded = [Double](repeating: 0, count: (vector.count + 15) / 16 * 16)
         for (index, value) in vector.enumerated() {
             padded[index] = Double(value)
         }
@@ -40,7 +39,7 @@ package struct QueryVector: Sendable {
         self.kernels = kernels
     }
 
-    /// Scores `count` rows, each `stride` floats after the one before. The rows need no alignment.
+    /// Scores `count` rows; each starts `stride` floats after the previous one. The rows need no alignment.
     package func scores(
         rows: UnsafePointer<Float>,
         count: Int,

@@ -1,13 +1,13 @@
 /// The best k of any number of scored ids: highest score first, ties by id, bytewise ascending.
 ///
-/// The idea: a heap of at most k entries with the *worst* at its root. A candidate is compared with that one; if it
-/// loses, which is what nearly always happens, it costs one comparison of two numbers. So read `threshold` in the
-/// loop over the rows and fetch the id only for those not below it.
+/// A heap of at most k entries has the *worst* entry at its root. Nearly every candidate scores below the root, and is
+/// ruled out by comparing two numbers. So a loop over rows should compare with `threshold` first, and fetch the id only
+/// if the score is not below it.
 ///
-/// Each entry has a *place*, 0 ..< k, that it keeps while it is in; the place of one that is pushed out goes to the
-/// one that pushed it. What belongs to an entry beside score and id is kept by the caller, by place.
+/// Each entry has a *place*, 0 ..< k, which stays the same while the entry is in the heap. A new entry takes the place
+/// of the entry that it replaces. The caller can keep other data about entries in an array indexed by place.
 ///
-/// The answer depends on the set of candidates alone, never on their order. A score that is not a number never enters.
+/// The result depends only on the set of candidates, not on their order. A score that is not a number never enters.
 package struct TopKSelection {
     private struct Entry {
         let score: Double
@@ -15,10 +15,12 @@ package struct TopKSelection {
     }
 
     package let k: Int
-    /// Scores below this cannot enter. One that equals it still can, by its id.
+    /// A candidate with a lower score cannot enter. One with an equal score can, if its id precedes that of the worst
+    /// entry.
     package private(set) var threshold: Double
     private var heap: [Entry] = []
-    /// The ids by place, each in 256 bytes: its length, then itself. So nothing is allocated when one takes over.
+    /// The ids by place, in 256 bytes each: the length, then the id. The fixed size lets a new entry reuse the memory
+    /// of the one it replaces.
     private var ids: [UInt8] = []
     private static let idStride = 256
 
@@ -32,8 +34,8 @@ package struct TopKSelection {
     /// The number of entries so far, at most k.
     package var count: Int { heap.count }
 
-    /// Takes the candidate if it is among the best k so far, and returns its place; nil if it is not. An id has at most
-    /// 255 bytes.
+    /// Inserts the candidate if it is among the best k so far, and returns its place; otherwise returns nil. An id has
+    /// at most 255 bytes.
     package mutating func insert(score: Double, id: UnsafeRawBufferPointer) -> Int? {
         guard score >= threshold, k > 0 else { return nil }
         if heap.count < k {
@@ -107,7 +109,7 @@ package struct TopKSelection {
     }
 }
 
-/// Whether `left` comes before `right`, byte by byte, a prefix before what it begins.
+/// Whether `left` comes before `right` in bytewise order. A prefix precedes the longer string.
 private func precedes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
     for index in 0..<min(left.count, right.count) where left[index] != right[index] {
         return left[index] < right[index]

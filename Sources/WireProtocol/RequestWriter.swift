@@ -1,7 +1,7 @@
 package import NIOCore
 package import PackedStrings
 
-/// Builds request lines, word by word, at the end of a buffer: `begin`, the words in their order, `end`.
+/// Appends request lines to a buffer, word by word: `begin`, the words in order, `end`.
 ///
 ///     writer.begin("LOGQ")
 ///     writer.word("shop")
@@ -9,8 +9,8 @@ package import PackedStrings
 ///     writer.ids(ids)
 ///     writer.end()
 ///
-/// It writes what it is given: whether a verb takes these words is for the server to say. Pipelined requests go one
-/// after another into the same buffer.
+/// It does not check whether a verb takes these words, because the server does. Pipelined requests go one after another
+/// into the same buffer.
 package struct RequestWriter: Sendable {
     package var buffer: ByteBuffer
     package var vectorFormat: VectorText.Format
@@ -24,13 +24,13 @@ package struct RequestWriter: Sendable {
         buffer.writeStaticString(verb)
     }
 
-    /// A word that needs no encoding: a collection, the name of a verb.
+    /// A word that needs no encoding, such as the name of a collection.
     package mutating func word(_ text: some StringProtocol) {
         buffer.writeInteger(UInt8(ascii: " "))
         buffer.writeSubstring(Substring(text))
     }
 
-    /// `-`: not there, or leave as it is.
+    /// `-`, which stands for no value, or leaves a stored value unchanged.
     package mutating func dash() {
         word("-")
     }
@@ -81,14 +81,14 @@ package struct RequestWriter: Sendable {
         values.withUnsafeBufferPointer { vector($0) }
     }
 
-    /// JSON, which ends the line: checked and minified here, since a line break in it would be taken for the line's end.
+    /// JSON, the last word of the line. It is checked and minified, because a line break in it would end the line.
     package mutating func json(_ text: UnsafeRawBufferPointer) throws(WireError) {
-        let minified = try JSONText.minifiedObject(text)
+        let minified = try WireProtocol.minifiedObject(text)
         buffer.writeInteger(UInt8(ascii: " "))
         buffer.writeBytes(minified)
     }
 
-    /// `name=value`, for a value that needs no encoding.
+    /// `name=value` with a value that needs no encoding.
     package mutating func option(_ name: StaticString, _ value: some StringProtocol) {
         beginOption(name)
         buffer.writeSubstring(Substring(value))
@@ -108,7 +108,7 @@ package struct RequestWriter: Sendable {
         buffer.writeText(atMost: TextCursor.doubleBytesMax) { $0.number(value) }
     }
 
-    /// `name=a,b,c`, for options whose value is one id or several.
+    /// `name=a,b,c` with one or more ids.
     package mutating func option(_ name: StaticString, ids: PackedStrings) {
         beginOption(name)
         for index in 0..<ids.count {

@@ -1,6 +1,7 @@
-/// The one upper-case word of an `ERR` line that machines read.
+/// The code of an `ERR` line: one upper-case word for programs.
 ///
-/// The last four are reserved: a client should know them, this server does not send them yet.
+/// `CORRUPT`, `NOAUTH` and `DENIED` are reserved: a client should know them, but this version of the server sends none
+/// of them.
 package enum WireErrorCode: String, Sendable, CaseIterable {
     case badRequest = "BADREQUEST"
     case unknown = "UNKNOWN"
@@ -10,6 +11,7 @@ package enum WireErrorCode: String, Sendable, CaseIterable {
     case dimension = "DIM"
     case badVector = "BADVECTOR"
     case badID = "BADID"
+    case step = "STEP"
     case limit = "LIMIT"
     case busy = "BUSY"
     case full = "FULL"
@@ -22,7 +24,7 @@ package enum WireErrorCode: String, Sendable, CaseIterable {
     case internalError = "INTERNAL"
 }
 
-/// What an `ERR` line says: a code for machines, then words for people, "got 3 numbers, expected 64".
+/// The contents of an `ERR` line: a code for programs and a message for people ("got 3 numbers, expected 64").
 package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
     package var code: WireErrorCode
     package var message: String
@@ -39,19 +41,22 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// Quotes bytes that a client sent, for a message: cut short, and printable, so that no byte of a request can break the
-/// line of its reply. Text stands as it was typed; controls, and all bytes of what is no UTF-8, become `%XX`.
+/// Quotes bytes that a client sent, for a message. The quotation is short and printable, so that no byte of a request
+/// can break the line of its reply. Valid UTF-8 keeps its characters, with `%XX` for control characters. In other
+/// bytes, `%XX` replaces every byte that is not printable ASCII.
+///
+/// The control characters above ASCII (U+0080 to U+009F) are replaced too, because some terminals obey them.
 package func quoted(_ bytes: UnsafeRawBufferPointer) -> String {
     let shownBytesMax = 40
     var shownCount = min(bytes.count, shownBytesMax)
-    // Not through the middle of a character.
+    // Do not cut a character in half.
     while shownCount < bytes.count, shownCount > shownBytesMax - 4, bytes[shownCount] & 0xC0 == 0x80 { shownCount -= 1 }
     let shown = bytes[..<shownCount]
     var text = ""
     if let characters = String(validating: shown, as: UTF8.self) {
         for scalar in characters.unicodeScalars {
-            if scalar.value < 0x20 || scalar.value == 0x7F {
-                text += percentEncoded(UInt8(scalar.value))
+            if scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) {
+                for byte in String(scalar).utf8 { text += percentEncoded(byte) }
             } else {
                 text.unicodeScalars.append(scalar)
             }
@@ -68,7 +73,6 @@ private func percentEncoded(_ byte: UInt8) -> String {
     (byte < 16 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
 }
 
-/// `quoted(_:)` for a text.
 package func quoted(_ text: String) -> String {
     var text = text
     return text.withUTF8 { quoted(UnsafeRawBufferPointer($0)) }

@@ -5,16 +5,18 @@ struct ObserveCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "observe",
         abstract: "Count a batch of the trainer: these ids were in the batch of this step.",
-        discussion: "With --return logq it answers what logq says of these ids right after, with the same options."
+        discussion: "With --return logq it prints what logq would print right after, and takes the options of logq."
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
     @Argument var collection: String
     @Argument(help: "The trainer's step; - for one more than the last.") var step: StepArgument
-    @Argument(help: "One that is twice in the batch is named twice.") var ids: [String]
+    @Argument(help: "Repeat an id that is twice in the batch.") var ids: [String]
 
-    @Option(help: ArgumentHelp("Makes it safe to send again.", valueName: "writer:n"))
+    @Option(help: ArgumentHelp("Makes it safe to send the request again.", valueName: "writer:n"))
     var seq: String?
+
+    @OptionGroup var run: RunOptions
 
     enum Returned: String, CaseIterable, ExpressibleByArgument {
         case logq
@@ -22,6 +24,13 @@ struct ObserveCommand: ClientCommand {
 
     @Option(name: .customLong("return"), help: "logq: what a trainer subtracts from the logits of this batch.")
     var returned: Returned?
+
+    enum WhenFull: String, CaseIterable, ExpressibleByArgument {
+        case refuse, skip
+    }
+
+    @Option(help: "No room for new ids: refuse the batch, or skip the new ids and print which.")
+    var full = WhenFull.refuse
 
     @OptionGroup var correction: CorrectionOptions
 
@@ -32,21 +41,39 @@ struct ObserveCommand: ClientCommand {
         }
     }
 
-    private func sequence() throws -> WriterSequence? {
+    private func sequence() throws -> ProducerSequence? {
         guard let seq else { return nil }
         let parts = seq.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let number = Int64(parts[1]), number > 0 else {
             throw ValidationError("got --seq \(seq), expected writer:n with n from 1")
         }
-        return WriterSequence(writer: String(parts[0]), number: number)
+        return ProducerSequence(producer: String(parts[0]), number: number)
     }
 
     func report(_ client: LogQClient) async throws -> Report {
         let ids = try global.ids(ids)
         let sequence = try sequence()
         guard returned != nil else {
-            try await client.observe(collection, step: step.step, ids: ids, sequence: sequence)
-            return .done
+            guard full == .skip else {
+                try await client.observe(
+                    collection,
+                    step: step.step,
+                    ids: ids,
+                    sequence: sequence,
+                    run: run.run,
+                    jumps: run.jump
+                )
+                return .done
+            }
+            let skipped = try await client.observeSkippingWhenFull(
+                collection,
+                step: step.step,
+                ids: ids,
+                sequence: sequence,
+                run: run.run,
+                jumps: run.jump
+            )
+            return .lines(skipped.map { "\($0)" })
         }
         let values = try await client.observe(
             collection,
@@ -54,7 +81,10 @@ struct ObserveCommand: ClientCommand {
             ids: ids,
             returning: correction.frequencyUnit,
             strength: correction.strength,
-            sequence: sequence
+            sequence: sequence,
+            run: run.run,
+            jumps: run.jump,
+            skippingWhenFull: full == .skip
         )
         return .logQ(ids, values, unit: correction.unitName)
     }
@@ -63,15 +93,17 @@ struct ObserveCommand: ClientCommand {
 struct SetFrequenciesCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "freqset",
-        abstract: "Stream in a trainer's own estimates.",
+        abstract: "Store a trainer's own estimates.",
         discussion: "logq freqset items 200 sku-1 4 9 sku-2 2.5 -"
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
     @Argument var collection: String
     @Argument(help: "The step in which these ids were last seen; - for one more than the last.") var step: StepArgument
-    @Argument(help: ArgumentHelp("Triples: id, gap, count; - leaves a gap or count.", valueName: "id gap count"))
+    @Argument(help: ArgumentHelp("Triples; - leaves a gap or count unchanged.", valueName: "id gap count"))
     var triples: [String]
+
+    @OptionGroup var run: RunOptions
 
     mutating func validate() throws {
         _ = try updates()
@@ -96,12 +128,55 @@ struct SetFrequenciesCommand: ClientCommand {
     }
 
     func report(_ client: LogQClient) async throws -> Report {
-        try await client.setFrequencies(collection, step: step.step, try updates())
+        try await client.setFrequencies(collection, step: step.step, try updates(), run: run.run, jumps: run.jump)
         return .done
     }
 }
 
-/// Which logarithm.
+/// The options that place a step on the clock of the collection.
+struct RunOptions: ParsableArguments {
+    @Option(help: "The run of the trainer. The first step of a new run is the collection's next step.")
+    var run: String?
+
+    @Flag(help: "The step is meant, however late or far ahead it is.")
+    var jump = false
+}
+
+struct ClockCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clock",
+        abstract: "The steps that a collection has seen, its runs and its producers."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+
+    func report(_ client: LogQClient) async throws -> Report {
+        .namedValues(try await client.clock(collection))
+    }
+}
+
+struct SetClockCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clockset",
+        abstract: "Set a collection's last step, to undo a mistake. Counts and gaps stay."
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument(help: "The new last step, 0 or more.") var step: Int64
+
+    mutating func validate() throws {
+        guard step >= 0 else { throw ValidationError("got step \(step), expected 0 or more") }
+    }
+
+    func report(_ client: LogQClient) async throws -> Report {
+        try await client.setClock(collection, to: step)
+        return .done
+    }
+}
+
+/// The options that choose the frequency and scale its logarithm.
 struct CorrectionOptions: ParsableArguments {
     enum Unit: String, CaseIterable, ExpressibleByArgument {
         case q
@@ -109,10 +184,10 @@ struct CorrectionOptions: ParsableArguments {
         case expected
     }
 
-    @Option(help: "q: probability per draw. p: of being in a batch. expected: count in a batch. (default: q)")
+    @Option(help: "The probability per draw (q) or of being in a batch (p), or the expected count (default: q).")
     var unit: Unit?
 
-    @Option(help: "Draws a batch, for --unit expected.")
+    @Option(help: "The number of draws in a batch, for --unit expected.")
     var batch: Int?
 
     @Option(parsing: .unconditional, help: "A factor for the logarithm (default: 1).")
@@ -125,7 +200,7 @@ struct CorrectionOptions: ParsableArguments {
         }
     }
 
-    /// The options that were given, for messages; empty if none was.
+    /// The options that were given, for messages. Empty if there are none.
     var given: String {
         let all = [("--unit", unit != nil), ("--batch", batch != nil), ("--strength", strength != nil)]
         return all.filter(\.1).map(\.0).joined(separator: " and ")
@@ -169,14 +244,14 @@ struct LogFrequencyCommand: ClientCommand {
 struct FrequenciesCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "freq",
-        abstract: "All that is known about how often ids are sampled."
+        abstract: "Show the statistics and sampling frequencies of ids."
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
     @Argument var collection: String
     @Argument var ids: [String]
 
-    @Option(help: "Draws a batch, for the expected count.")
+    @Option(help: "The number of draws in a batch, for the expected count.")
     var batch: Int?
 
     func report(_ client: LogQClient) async throws -> Report {

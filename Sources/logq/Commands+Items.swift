@@ -11,7 +11,7 @@ struct PutCommand: ClientCommand {
     @Argument var collection: String
     @Argument var id: String
     @Argument(help: "[0.1,-2] or f32: and base64.", transform: VectorArgument.init(_:)) var vector: VectorArgument
-    @Argument(help: "A JSON object that replaces the features; left out, they stay.") var features: String?
+    @Argument(help: "A JSON object that replaces the features; without it they stay.") var features: String?
 
     func report(_ client: LogQClient) async throws -> Report {
         try await client.put(collection, try global.ids([id])[0], vector.values, features: features)
@@ -52,13 +52,13 @@ struct ScanCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "scan",
         abstract: "List the items, a page at a time.",
-        discussion: "A page that is shorter than its limit is the last. To go on: --after the last row."
+        discussion: "A page with fewer items than its limit is the last. For the next page: --after the last row."
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
     @Argument var collection: String
 
-    @Option(help: "Begin behind this row.")
+    @Option(help: "Begin after this row.")
     var after: UInt32?
 
     @Option(help: "Items a page, 1 to 16384 (default: 1000).")
@@ -128,7 +128,7 @@ struct TopKCommand: ClientCommand {
     @Argument(help: "How many, 1 to 10000.") var k: Int
     @Argument(help: "[0.1,-2] or f32: and base64.", transform: VectorArgument.init(_:)) var vector: VectorArgument?
 
-    @Option(help: "Search with the embedding of this item, which is left out.")
+    @Option(help: "Search with the embedding of this item, and leave the item out.")
     var like: String?
 
     @Option(parsing: .singleValue, help: ArgumentHelp("Leave this item out. May be repeated.", valueName: "id"))
@@ -140,31 +140,31 @@ struct TopKCommand: ClientCommand {
     @Option(help: "Begin with this rank; the best item has rank 1.")
     var rangeMin: Int?
 
-    @Option(help: "End with this rank, or before: k is the most there will be.")
+    @Option(help: "End with this rank, or after k items.")
     var rangeMax: Int?
 
-    @Option(parsing: .unconditional, help: "Only items that score so much or more.")
+    @Option(parsing: .unconditional, help: "Only items with this score or more.")
     var radius: Double?
 
     @Option(
         parsing: .unconditional,
-        help: "Of these ranks only items that score so much less than the lowest --except, or lower still."
+        help: "Of these ranks, only items that score at least this much below the lowest --except."
     )
     var margin: Double?
 
-    @Option(help: "So many at most of what is left, 1 to 10000.")
+    @Option(help: "At most this many of the remaining items, 1 to 10000.")
     var sample: Int?
 
-    @Option(help: "Which of them: the best, or any, each as likely as the next (default: top).")
+    @Option(help: "What --sample keeps: the best items (top) or random items (random) (default: top).")
     var strategy: Strategy?
 
-    @Option(help: "The same seed draws the same ones: for --strategy random.")
+    @Option(help: "For --strategy random: the same seed draws the same items.")
     var seed: UInt64?
 
-    @Option(help: "More columns, separated by commas: vector, logq, features.")
+    @Option(help: "More columns, separated by commas: vector, logq, features (rank is always there).")
     var with: String?
 
-    @Option(help: "Give up after so many milliseconds, 1 to 60000 (default: the daemon's, usually 1000).")
+    @Option(help: "Give up after this many milliseconds, 1 to 60000 (default: the daemon's, usually 1000).")
     var timeoutMs: Int?
 
     mutating func validate() throws {
@@ -217,7 +217,7 @@ struct TopKCommand: ClientCommand {
             case "vector": columns.insert(.vector)
             case "logq": columns.insert(.logQ)
             case "features": columns.insert(.features)
-            // Always there.
+            // Accepted like the protocol's own word, although the rank is always printed.
             case "rank": break
             default: throw ValidationError("got the column '\(name)', expected vector, logq or features")
             }

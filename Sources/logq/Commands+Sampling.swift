@@ -19,16 +19,19 @@ struct SampleCommand: ClientCommand {
     @Option(help: "What makes an item likely: uniform, frequency, mixed or recent.")
     var by: DistributionArgument = .uniform
 
-    @Option(help: "By frequency or mixed: q is in proportion to count^power, 0 to 1 (default: 1).")
+    @Option(help: "By frequency or mixed: q is proportional to count^power; 0 to 1 (default: 1).")
     var power: Double?
 
     @Option(help: ArgumentHelp("By mixed: by frequency with probability B/(B+B'), else uniform.", valueName: "B:B'"))
     var mix: MixArgument?
 
-    @Flag(help: "No item twice.")
+    @Flag(help: "No item twice. With few items, or after 100 n draws, there are fewer than n.")
     var unique = false
 
-    @Option(parsing: .singleValue, help: ArgumentHelp("This item can't be drawn. May be repeated.", valueName: "id"))
+    @Flag(help: "Fail if there are fewer than n.")
+    var insist = false
+
+    @Option(parsing: .singleValue, help: ArgumentHelp("Never draw this item. May be repeated.", valueName: "id"))
     var except: [String] = []
 
     @Option(help: "The same seed and the same collection give the same draw.")
@@ -37,7 +40,7 @@ struct SampleCommand: ClientCommand {
     @Option(help: "More columns, separated by commas: vector, logq, features.")
     var with: String?
 
-    @Option(help: "Give up after so many milliseconds, 1 to 60000 (default: the daemon's, usually 1000).")
+    @Option(help: "Give up after this many milliseconds, 1 to 60000 (default: the daemon's, usually 1000).")
     var timeoutMs: Int?
 
     mutating func validate() throws {
@@ -84,6 +87,7 @@ struct SampleCommand: ClientCommand {
             n,
             by: distribution,
             unique: unique,
+            insist: insist,
             except: try global.ids(except),
             seed: seed,
             with: columns,
@@ -93,7 +97,7 @@ struct SampleCommand: ClientCommand {
     }
 }
 
-/// What makes an item likely, as an argument.
+/// The distribution to draw from, as a command-line argument.
 enum DistributionArgument: String, CaseIterable, ExpressibleByArgument {
     case uniform
     case frequency
@@ -101,7 +105,7 @@ enum DistributionArgument: String, CaseIterable, ExpressibleByArgument {
     case recent
 }
 
-/// `B:B'`: how many draws by frequency go with how many uniform ones.
+/// `B:B'`, the ratio of draws by frequency to uniform draws.
 struct MixArgument: ExpressibleByArgument, Equatable {
     let inBatch: Double
     let uniform: Double
@@ -135,7 +139,7 @@ extension Report {
                 members.append(("vector", item.vector.map { .vector($0) } ?? .null))
             }
             if columns.contains(.features) {
-                cells.append(item.features ?? "-")
+                cells.append(item.features.map(Show.json) ?? "-")
                 members.append(("features", item.features.map { .raw($0) } ?? .null))
             }
             table.add(cells)

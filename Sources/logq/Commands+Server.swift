@@ -4,7 +4,7 @@ import LogQClient
 struct PingCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "ping",
-        abstract: "Ask whether the daemon is there, and how long it takes."
+        abstract: "Check that the daemon answers, and show the round-trip time."
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
@@ -35,11 +35,11 @@ struct HelloCommand: ClientCommand {
 struct InfoCommand: ClientCommand {
     static let configuration = CommandConfiguration(
         commandName: "info",
-        abstract: "Numbers about the daemon: memory, storage, collections."
+        abstract: "Figures about the daemon: memory, storage, collections."
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
-    @Argument(help: "server, memory, storage, limits or collections; all if left out.")
+    @Argument(help: "server, requests, memory, storage, limits or collections (default: all).")
     var section: String?
 
     func report(_ client: LogQClient) async throws -> Report {
@@ -54,7 +54,7 @@ struct HelpVerbCommand: ClientCommand {
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
-    @Argument(help: "A verb of the protocol, like TOPK; all if left out.")
+    @Argument(help: "A verb of the protocol, such as TOPK (default: all).")
     var verb: String?
 
     func report(_ client: LogQClient) async throws -> Report {
@@ -72,28 +72,31 @@ struct CreateCommand: ClientCommand {
     @Option(help: "The length of its embeddings.")
     var dim: Int
 
-    @Option(help: "How items are scored; larger is better in each.")
-    var metric: MetricArgument = .dot
+    @Option(help: "How items are scored. A larger score is better with each.")
+    var metric = MetricArgument(.dot)
 
-    @Option(help: "The weight of the newest gap in the frequency estimate, 0 to 1 (default: 0.01).")
+    @Option(help: "The weight of the newest gap in the estimate of p, above 0 and at most 1 (default: 0.01).")
     var alpha: Double?
 
-    @Option(help: "The steps after which a hit counts half for q (default: hits count 1 for ever).")
+    @Option(help: "The number of steps after which a hit counts half for q (default: hits always count 1).")
     var halfLife: Double?
 
-    @Option(help: "How many of the last observations can be drawn from, 0 to 1048576 (default: 16384).")
+    @Option(help: "How many of the latest observations sample can draw from, 0 to 1048576 (default: 16384).")
     var recent: Int?
 
-    @Option(help: "Past so many ids, those seen longest ago give way if only their statistics are known.")
+    @Option(help: "The most ids. A new id then evicts the id seen longest ago that has only statistics.")
     var maxIds: Int?
 
     @Option(
-        help: "Estimate in fixed memory: so many buckets of 32 bytes for each hash, five times the usual ids or more."
+        help: "Estimate in fixed memory: this many 40-byte buckets for each hash, at least the usual number of ids."
     )
     var sketchBuckets: Int?
 
-    @Option(help: "How many hashes the sketch has, 1 to 8 (default: 4).")
+    @Option(help: "The number of hashes of the sketch, 1 to 8 (default: 4).")
     var sketchHashes: Int?
+
+    @Flag(help: "Accept a collection of that name if it has the same parameters.")
+    var ifMissing = false
 
     mutating func validate() throws {
         if let sketchHashes, sketchBuckets == nil {
@@ -104,7 +107,9 @@ struct CreateCommand: ClientCommand {
     }
 
     var sketch: Sketch? {
-        sketchBuckets.map { Sketch(bucketCount: $0, hashCount: sketchHashes ?? 4) }
+        sketchBuckets.map { buckets in
+            sketchHashes.map { Sketch(bucketCount: buckets, hashCount: $0) } ?? Sketch(bucketCount: buckets)
+        }
     }
 
     func report(_ client: LogQClient) async throws -> Report {
@@ -116,7 +121,8 @@ struct CreateCommand: ClientCommand {
             halfLife: halfLife,
             recentCount: recent,
             idCountMax: maxIds,
-            sketch: sketch
+            sketch: sketch,
+            ifMissing: ifMissing
         )
         return .done
     }
@@ -142,8 +148,8 @@ struct SwapCommand: ClientCommand {
         commandName: "swap",
         abstract: "Let two collections exchange their names, at once.",
         discussion: """
-            A new model's embeddings, loaded aside, go live; the old ones stay under the other name, and the same \
-            command brings them back: logq swap items items-next
+            To replace a model, load its embeddings into another collection, then swap the two. The old embeddings \
+            stay under the other name, and the same command restores them: logq swap items items-next
             """
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions

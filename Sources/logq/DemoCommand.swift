@@ -5,25 +5,27 @@ import LogQClient
 struct DemoCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
-        abstract: "Train a recommender of Debian packages against a logqd of its own, without and with log q.",
+        abstract: "Train a recommender of Debian packages against its own logqd, without and with log q.",
         discussion: """
-            Starts a logqd on a temporary directory, streams embeddings and observations into it as a trainer does, asks \
-            it for log q and for the nearest items, and prints how much better the answers are with log q. Takes some \
-            minutes and no network; nothing stays behind.
+            Starts a logqd on a temporary directory, and streams embeddings and observations into it as a trainer \
+            does. Asks it for log q and for the nearest items, and prints how much better the answers are with log q. \
+            It takes a few minutes, uses no network, and leaves nothing on the disk.
 
-            Negatives are the rest of the batch (in-batch), those and 512 items drawn uniformly by SAMPLE, each column \
-            corrected by log q*, its probability in the mixed batch (mixed), or those and items from ranks 101 to 500 \
-            of a TOPK, one to about 100 of the others, each corrected by the log of its chance to be drawn from those \
-            ranks (hard).
+            The negatives of a run are:
+            in-batch: the other pairs of the batch.
+            mixed: those, and 512 items drawn uniformly by SAMPLE. Each column is corrected by log q*, where q* is \
+            its probability in the mixed batch.
+            hard: those of in-batch, and about one item from ranks 101 to 500 of a TOPK for every 100 of them. Each \
+            such item is corrected by the logarithm of its chance to be drawn from those ranks.
             """
     )
 
-    @Option(help: "Everything random comes from it.")
+    @Option(help: "The seed of all random numbers.")
     var seed: UInt64 = 1
 
     @Option(
         help: .init(
-            "Where negatives come from, one run each: in-batch, mixed, hard (default: in-batch).",
+            "The negatives to train with, one run each: in-batch, mixed, hard (default: in-batch).",
             valueName: "a,b,..."
         )
     )
@@ -32,13 +34,13 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "Passes over the training pairs.")
     var epochs = 2
 
-    @Option(help: "At most so many steps a run, for a quick look (default: all).")
+    @Option(help: "The most steps of each run, for a quick look (default: all).")
     var steps: Int?
 
-    @Option(help: "Packages that are asked about.")
+    @Option(help: "The number of packages to evaluate.")
     var questions = 8_000
 
-    @Option(help: "The daemon to start (default: the logqd beside this program).")
+    @Option(help: "The path of the daemon to start (default: the logqd beside this program).")
     var daemon: String?
 
     mutating func validate() throws {
@@ -75,7 +77,7 @@ struct NegativesList: ExpressibleByArgument {
         guard names.count == words.count else { return nil }
     }
 
-    /// All that were named, each once.
+    /// The values of all lists in order, without repeats.
     static func joined(_ lists: [NegativesList]) -> [Negatives] {
         var joined: [Negatives] = []
         for name in lists.flatMap(\.names) where !joined.contains(name) { joined.append(name) }

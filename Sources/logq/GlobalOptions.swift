@@ -4,9 +4,9 @@ import LogQClient
 import PackedStrings
 import WireProtocol
 
-/// What every subcommand takes: where the daemon is, and how to print.
+/// The options that every subcommand takes: the daemon's address, and the output format.
 struct GlobalOptions: ParsableArguments {
-    @Option(help: "The daemon's host (default: 127.0.0.1).")
+    @Option(help: "The daemon's host, or host:port (default: 127.0.0.1).")
     var host: String?
 
     @Option(help: "The daemon's port (default: 5647).")
@@ -18,7 +18,7 @@ struct GlobalOptions: ParsableArguments {
     @Flag(help: "Print one JSON value instead of columns.")
     var json = false
 
-    @Flag(help: "Ids in arguments are percent-encoded (%20), for those that cannot be typed.")
+    @Flag(help: "Ids in arguments are percent-encoded (%20), for ids that cannot be typed.")
     var percent = false
 
     mutating func validate() throws {
@@ -40,10 +40,16 @@ struct GlobalOptions: ParsableArguments {
             address = parsed
         }
         guard host != nil || port != nil else { return address }
-        // A flag replaces its half of a TCP address, and all of a socket's path.
+        // --host and --port replace their part of a TCP address, or the whole path of a socket.
         var (knownHost, knownPort) = ("127.0.0.1", Limits.portDefault)
         if case .tcp(let host, let port) = address { (knownHost, knownPort) = (host, port) }
-        return .tcp(host: host ?? knownHost, port: port ?? knownPort)
+        if let host {
+            guard case .tcp(let name, let number) = Address(host, portDefault: knownPort) else {
+                throw Failure(.usage, "got --host \(host), expected a host or host:port; --unix takes a path")
+            }
+            (knownHost, knownPort) = (name, number)
+        }
+        return .tcp(host: knownHost, port: port ?? knownPort)
     }
 
     func connect() async throws -> LogQClient {
@@ -62,7 +68,7 @@ struct GlobalOptions: ParsableArguments {
 }
 
 extension GlobalOptions {
-    /// The id that `text` spells on the wire.
+    /// The id that `text` spells in the form of the wire protocol.
     private static func decode(_ text: String) throws -> ItemID {
         var ids = PackedStrings()
         let problem = Array(text.utf8).withUnsafeBytes { word -> WireError? in
@@ -78,13 +84,13 @@ extension GlobalOptions {
     }
 }
 
-/// Where a daemon listens.
+/// The address of a daemon.
 enum Address: Equatable {
     case tcp(host: String, port: Int)
     case unixSocket(path: String)
 
-    /// `host:port`, `host`, `[::1]:port`, `unix:path`, or a path, which has a slash.
-    init?(_ text: String) {
+    /// Accepts `host:port`, `host`, `[::1]:port`, `unix:path`, or a path that contains a slash.
+    init?(_ text: String, portDefault: Int = Limits.portDefault) {
         if text.hasPrefix("unix:") {
             self = .unixSocket(path: String(text.dropFirst(5)))
             return
@@ -94,8 +100,8 @@ enum Address: Equatable {
             return
         }
         var host = text[...]
-        var port = Limits.portDefault
-        // Of several colons, an unbracketed address has only those of IPv6.
+        var port = portDefault
+        // An unbracketed address with several colons is IPv6 without a port.
         if let colon = text.lastIndex(of: ":"),
             text.hasPrefix("[") ? text[..<colon].hasSuffix("]") : !text[..<colon].contains(":")
         {
@@ -118,7 +124,7 @@ struct VectorArgument: ExpressibleByArgument, Equatable {
         self = vector
     }
 
-    /// As above, and says what is wrong.
+    /// Like the other initializer, but throws an error that says what is wrong.
     @Sendable
     init(_ argument: String) throws {
         guard var word = Array(argument.utf8).withUnsafeBytes({ VectorSpacing.removed(from: $0) }) else {
@@ -133,7 +139,7 @@ struct VectorArgument: ExpressibleByArgument, Equatable {
     }
 }
 
-/// A step: a number, or `-` for the one after the last.
+/// A step on the command line: a number, or `-` for one more than the last.
 struct StepArgument: ExpressibleByArgument, Equatable {
     let step: Int64?
 
@@ -148,17 +154,19 @@ struct StepArgument: ExpressibleByArgument, Equatable {
     }
 }
 
-/// The metrics, as an argument.
-enum MetricArgument: String, CaseIterable, ExpressibleByArgument {
-    case dot
-    case cosine
-    case l2
+/// A metric of the client as a command-line argument.
+struct MetricArgument: ExpressibleByArgument {
+    let metric: Metric
 
-    var metric: Metric {
-        switch self {
-        case .dot: .dot
-        case .cosine: .cosine
-        case .l2: .l2
-        }
+    init(_ metric: Metric) {
+        self.metric = metric
     }
+
+    init?(argument: String) {
+        guard let metric = Metric(rawValue: argument) else { return nil }
+        self.metric = metric
+    }
+
+    static var allValueStrings: [String] { Metric.allCases.map(\.rawValue) }
+    var defaultValueDescription: String { metric.rawValue }
 }

@@ -1,7 +1,7 @@
 import LogQClient
 import WireProtocol
 
-/// Why a line of input is no item: "got the key 'vec', expected id, vector or features".
+/// The reason why a line of input is not an item: "got the key 'vec', expected id, vector or features".
 struct BadLine: Error, Equatable {
     let message: String
 
@@ -10,15 +10,16 @@ struct BadLine: Error, Equatable {
 
 /// One line of `load`: `{"id": "sku-1", "vector": [0.1, -2], "features": {"price": 3}}`.
 ///
-/// The keys may stand in any order. `id` is a string, or an integer, whose digits are then the id. `vector` is an array of
-/// numbers, or a string `f32:` and base64. `features` may be missing or null.
+/// The keys may come in any order. `id` is a string, or an integer whose digits become the id. `vector` is an array of
+/// numbers, or a string with `f32:` and base64. One of `vector` and `features` may be missing or null.
 ///
-/// A general JSON decoder would spend ten times as long on the numbers, which are nearly all of the input. So this is
-/// written for the one shape: a pass over the bytes, the vector handed whole to the protocol's reader of numbers,
-/// features cut out and left to the daemon, which checks them anyway.
+/// A general JSON decoder would spend ten times as long on the numbers, which are nearly all of the input. So this
+/// parser handles only this form, in one pass over the bytes. It passes the whole vector to `VectorText`, and the
+/// features as text to the daemon, which checks them anyway.
 struct ItemLine: Equatable {
     var id: ItemID
-    var vector: [Float]
+    /// Nil if the line sets only features.
+    var vector: [Float]?
     var features: String?
 
     init(parsing line: UnsafeRawBufferPointer) throws(BadLine) {
@@ -26,44 +27,47 @@ struct ItemLine: Equatable {
         var id: ItemID?
         var vector: [Float]?
         var features: String?
+        var hasVector = false
         var hasFeatures = false
         try scanner.expect(UInt8(ascii: "{"), "an object, '{'")
         if !scanner.skip(UInt8(ascii: "}")) {
             repeat {
                 let key = String(decoding: try scanner.string(), as: UTF8.self)
-                try scanner.expect(UInt8(ascii: ":"), "':' behind the key '\(key)'")
+                try scanner.expect(UInt8(ascii: ":"), "':' after the key \(quoted(key))")
                 switch key {
                 case "id" where id == nil:
                     id = try scanner.id()
-                case "vector" where vector == nil:
+                case "vector" where !hasVector:
                     vector = try scanner.vector()
+                    hasVector = true
                 case "features" where !hasFeatures:
                     features = try scanner.features()
                     hasFeatures = true
                 case "id", "vector", "features":
                     throw BadLine("got the key '\(key)' twice")
                 default:
-                    throw BadLine("got the key '\(key)', expected id, vector or features")
+                    throw BadLine("got the key \(quoted(key)), expected id, vector or features")
                 }
             } while scanner.skip(UInt8(ascii: ","))
             try scanner.expect(UInt8(ascii: "}"), "',' or '}'")
         }
         try scanner.expectEnd()
         guard let id else { throw BadLine("got no id") }
-        guard let vector else { throw BadLine("got no vector") }
+        guard vector != nil || features != nil else { throw BadLine("got neither a vector nor features") }
         self.id = id
         self.vector = vector
         self.features = features
     }
 }
 
-/// The protocol's vectors have no spaces; people's and JSON's have: `[0.1, -2]`.
+/// Removes white space from a vector. Vectors in JSON or typed by hand may have some, as `[0.1, -2]`; those of the
+/// protocol have none.
 enum VectorSpacing {
     static func isSpace(_ byte: UInt8) -> Bool {
         byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A
     }
 
-    /// Nil if a space is all that separates two numbers: without it they would be one.
+    /// Returns nil if only white space separates two numbers, because removing it would make them one number.
     static func removed(from word: UnsafeRawBufferPointer) -> [UInt8]? {
         var compact: [UInt8] = []
         compact.reserveCapacity(word.count)
@@ -85,7 +89,7 @@ enum VectorSpacing {
     }
 }
 
-/// Moves over the parts of one JSON object.
+/// Reads the parts of one JSON object in order.
 private struct JSONScanner {
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
@@ -98,7 +102,7 @@ private struct JSONScanner {
 
     private static func isSpace(_ byte: UInt8) -> Bool { VectorSpacing.isSpace(byte) }
 
-    /// The next byte that is no white space, without moving over it.
+    /// Skips white space, and returns the next byte without consuming it.
     private mutating func peek() -> UInt8? {
         skipSpace()
         return position < bytes.count ? bytes[position] : nil
@@ -120,8 +124,10 @@ private struct JSONScanner {
 
     private func unexpected(_ what: String) -> BadLine {
         guard position < bytes.count else { return BadLine("got the end of the line, expected \(what)") }
-        let rest = String(decoding: bytes[position..<min(position + 20, bytes.count)], as: UTF8.self)
-        return BadLine("got '\(rest)' at column \(position + 1), expected \(what)")
+        // Do not cut a character in half, because its bytes would be shown one by one.
+        var end = min(position + 20, bytes.count)
+        while end < bytes.count, bytes[end] & 0xC0 == 0x80 { end += 1 }
+        return BadLine("got \(quoted(slice(position..<end))) at column \(position + 1), expected \(what)")
     }
 
     private func slice(_ range: Range<Int>) -> UnsafeRawBufferPointer {
@@ -146,7 +152,7 @@ private struct JSONScanner {
         throw unexpected("the end of a string")
     }
 
-    /// The slow way, from a string that has an escape.
+    /// The slow path, for a string with an escape.
     private mutating func escapedString(from start: Int) throws(BadLine) -> [UInt8] {
         var result = Array(bytes[start..<position])
         while position < bytes.count {
@@ -176,7 +182,7 @@ private struct JSONScanner {
         throw unexpected("the end of a string")
     }
 
-    /// Behind `\u`: four hex digits, and a second escape if they are half of a surrogate pair.
+    /// Reads the four hex digits after `\u`, and a second escape if they are the first half of a surrogate pair.
     private mutating func unicodeEscape() throws(BadLine) -> [UInt8] {
         var units = [try hexUnit()]
         if UTF16.isLeadSurrogate(units[0]), position + 1 < bytes.count, bytes[position] == UInt8(ascii: "\\"),
@@ -198,6 +204,14 @@ private struct JSONScanner {
         return unit
     }
 
+    private mutating func skipNull() -> Bool {
+        guard peek() == UInt8(ascii: "n"), position + 4 <= bytes.count,
+            slice(position..<position + 4).elementsEqual("null".utf8)
+        else { return false }
+        position += 4
+        return true
+    }
+
     mutating func id() throws(BadLine) -> ItemID {
         if peek() == UInt8(ascii: "\"") { return ItemID(try string()) }
         let start = position
@@ -212,7 +226,9 @@ private struct JSONScanner {
         return ItemID(Array(bytes[start..<position]))
     }
 
-    mutating func vector() throws(BadLine) -> [Float] {
+    /// Nil for `null`.
+    mutating func vector() throws(BadLine) -> [Float]? {
+        if skipNull() { return nil }
         guard let first = peek(), first == UInt8(ascii: "[") || first == UInt8(ascii: "\"") else {
             throw unexpected("a vector: an array of numbers, or a string f32:…")
         }
@@ -244,17 +260,11 @@ private struct JSONScanner {
         }
     }
 
-    /// An object as it stands, or null. What is in it is for the daemon to judge.
+    /// Returns an object unchanged, or nil for `null`. The daemon checks the content.
     mutating func features() throws(BadLine) -> String? {
-        guard let first = peek() else { throw unexpected("features: an object or null") }
+        if skipNull() { return nil }
+        guard peek() == UInt8(ascii: "{") else { throw unexpected("features: an object or null") }
         let start = position
-        if first == UInt8(ascii: "n"), position + 4 <= bytes.count,
-            slice(position..<position + 4).elementsEqual("null".utf8)
-        {
-            position += 4
-            return nil
-        }
-        guard first == UInt8(ascii: "{") else { throw unexpected("features: an object or null") }
         var depth = 0
         var isInString = false
         while position < bytes.count {
@@ -273,7 +283,7 @@ private struct JSONScanner {
             }
             if depth == 0, !isInString {
                 guard let text = String(validating: slice(start..<position), as: UTF8.self) else {
-                    throw BadLine("got features that are no UTF-8")
+                    throw BadLine("got features that are not UTF-8")
                 }
                 return text
             }

@@ -1,17 +1,17 @@
 import LogQClient
 import WireProtocol
 
-/// A JSON value to print. Objects keep the order of their keys, and numbers print as the protocol prints them: the shortest
-/// decimal that reads back the same.
+/// A JSON value to print. Objects keep the order of their keys. Numbers are written as in the protocol: the shortest
+/// decimal that reads back as the same number.
 enum JSONValue: Equatable {
     case null
     case bool(Bool)
     case integer(Int64)
     case number(Double)
     case string(String)
-    /// JSON from the daemon, printed as it is.
+    /// JSON from the daemon, with its control characters escaped.
     case raw(String)
-    /// A vector; float32 has shorter decimals than the same number as float64.
+    /// A vector, kept as float32 because the same number as float64 would have a longer decimal form.
     case vector([Float])
     case array([JSONValue])
     case object([(String, JSONValue)])
@@ -22,7 +22,7 @@ enum JSONValue: Equatable {
 
     init(_ integer: Int) { self = .integer(Int64(integer)) }
 
-    /// An id as a string; one that is no UTF-8 as `{"percent": "%FF"}`.
+    /// An id as a string, or as `{"percent": "%FF"}` if it is not UTF-8.
     init(_ id: ItemID) {
         self = id.text.map { .string($0) } ?? .object([("percent", .string(id.percentEncoded))])
     }
@@ -40,7 +40,7 @@ enum JSONValue: Equatable {
         case .integer(let value): text += String(value)
         case .number(let value): text += value.isFinite ? NumberText.text(value) : "null"
         case .string(let value): JSONValue.quote(value, to: &text)
-        case .raw(let value): text += value
+        case .raw(let value): text += Show.json(value)
         case .vector(let values):
             text += "["
             text += values.map { NumberText.text($0) }.joined(separator: ",")
@@ -73,7 +73,7 @@ enum JSONValue: Equatable {
             case "\n": text += "\\n"
             case "\r": text += "\\r"
             case "\t": text += "\\t"
-            case "\u{0}"..."\u{1F}", "\u{7F}":
+            case "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}":
                 let hex = String(scalar.value, radix: 16)
                 text += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
             default: text.unicodeScalars.append(scalar)
@@ -84,7 +84,7 @@ enum JSONValue: Equatable {
 }
 
 extension ItemID {
-    /// As the protocol writes it, but for bytes that are no UTF-8 too: fit for any terminal.
+    /// The protocol's form, with all bytes above ASCII encoded as well, so that any terminal can print it.
     var percentEncoded: String {
         var text = ""
         for byte in bytes {
@@ -98,7 +98,7 @@ extension ItemID {
         return text
     }
 
-    /// For people: the text, or, where a control character could disturb the terminal, the encoded bytes.
+    /// The id for display: its text, or its percent-encoded bytes if it is not UTF-8 or has a control character.
     var shown: String {
         guard let text, !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
             return percentEncoded

@@ -7,10 +7,21 @@ struct LoadCommand: ClientCommand {
         commandName: "load",
         abstract: "Put many items: JSON lines from a file or standard input.",
         discussion: """
-            A line is {"id": "sku-1", "vector": [0.1, -2], "features": {"price": 3}}; features may be left out.
+            A line is {"id": "sku-1", "vector": [0.1, -2], "features": {"price": 3}}. Without features, those that an \
+            item has stay; without a vector, only the features are set. Ids are text: 123 and "123" are the same id.
 
-            A bad line stops the load; with --skip-errors it is counted and left out. Lines are acknowledged in order, \
-            so after a failure the message says from which line to go on. Putting a line twice does no harm.
+            A bad line stops the load; with --skip-errors it is counted and left out, and the load fails only if no \
+            line is left. Lines are acknowledged in order, so after a failure or Ctrl-C the message names the line to \
+            continue from. Loading a line twice does no harm.
+
+            Other formats:
+              a JSON array      jq -c '.[]' items.json | logq load items
+              CSV, id,x,y,...   jq -Rc 'split(",")|{id:.[0],vector:(.[1:]|map(tonumber))}' items.csv | logq load items
+              ids and an .npy   python3 -c 'import json, numpy
+                                for i, v in zip(open("ids"), numpy.load("v.npy")):
+                                    print(json.dumps({"id": i.strip(), "vector": v.tolist()}))' | logq load items
+              parquet           duckdb -c "COPY (SELECT id, vector FROM 'items.parquet') TO '/dev/stdout'
+                                (FORMAT json)" | logq load items
             """
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
@@ -18,7 +29,7 @@ struct LoadCommand: ClientCommand {
     @Argument(help: "The collection.") var collection: String
     @Argument(help: "A file; - for standard input.") var file = "-"
 
-    @Flag(help: "Make the collection if it is not there.")
+    @Flag(help: "Create the collection if it does not exist.")
     var create = false
 
     @Option(help: "With --create: the dimension (default: that of the first line).")
@@ -27,7 +38,7 @@ struct LoadCommand: ClientCommand {
     @Option(help: "With --create: dot, cosine or l2 (default: dot).")
     var metric: MetricArgument?
 
-    @Option(help: "With --create: the weight of the newest gap in the frequency estimate (default: 0.01).")
+    @Option(help: "With --create: the weight of the newest gap in the estimate of p (default: 0.01).")
     var alpha: Double?
 
     @Flag(help: "Leave out lines that are bad or that the daemon refuses, and count them.")
@@ -54,13 +65,16 @@ struct LoadCommand: ClientCommand {
         let start = ContinuousClock.now
         try await loader.load(&reader, fromLine: fromLine, interruption: interruption)
         let seconds = (ContinuousClock.now - start) / .seconds(1)
-        return loader.report(seconds: seconds)
+        let items = try await client.collections().first { $0.name == collection }?.itemCount
+        return loader.report(seconds: seconds, itemCount: items ?? 0)
     }
 }
 
-/// Ctrl-C lets the load finish what is under way and say how far it came; a second one ends it at once.
+/// Handles Ctrl-C, SIGTERM and SIGHUP during a load. After the first, the load waits for the requests in flight and
+/// reports how far it got. The second ends the process at once.
 final class Interruption {
-    private let source: any DispatchSourceSignal
+    private static let signals = [SIGINT, SIGTERM, SIGHUP]
+    private let sources: [any DispatchSourceSignal]
     private let count = Count()
 
     private final class Count: @unchecked Sendable {
@@ -78,18 +92,22 @@ final class Interruption {
     }
 
     init() {
-        signal(SIGINT, SIG_IGN)
-        source = DispatchSource.makeSignalSource(signal: SIGINT, queue: .global())
-        source.setEventHandler { [count] in
-            if count.increment() > 1 { exit(ExitStatus.interrupted.rawValue) }
+        sources = Self.signals.map { number in
+            signal(number, SIG_IGN)
+            return DispatchSource.makeSignalSource(signal: number, queue: .global())
         }
-        source.resume()
+        for source in sources {
+            source.setEventHandler { [count] in
+                if count.increment() > 1 { exit(ExitStatus.interrupted.rawValue) }
+            }
+            source.resume()
+        }
     }
 
     var isRequested: Bool { !count.isZero }
 
     func end() {
-        source.cancel()
-        signal(SIGINT, SIG_DFL)
+        for source in sources { source.cancel() }
+        for number in Self.signals { signal(number, SIG_DFL) }
     }
 }

@@ -1,28 +1,28 @@
 import LogQClient
 
-/// Turns lines into `PUT`s, keeps the pipe full, and knows up to which line everything is acknowledged.
+/// Turns lines into `PUT`s, keeps many in flight, and tracks the line up to which everything is acknowledged.
 ///
-/// A chunk of lines is parsed and started while earlier chunks are on their way; their replies are settled in order. Several
-/// chunks under way let the daemon commit many items at once; the client bounds how many bytes really are.
+/// It parses and sends a piece of the input while earlier pieces are in flight. It processes replies in order. With
+/// several pieces in flight the daemon can commit many items at once. The client bounds the bytes in flight.
 struct Loader {
-    /// The collection to make before the first item.
+    /// The collection to create before the first item.
     struct Creation {
-        /// That of the first item if nil.
+        /// If nil, the dimension of the first item.
         var dimension: Int?
         var metric: Metric
         var alpha: Double?
     }
 
-    private struct Chunk {
+    private struct Piece {
         let lineNumbers: [Int]
-        /// Every line up to here is in this chunk or an earlier one, or was skipped.
+        /// Every line up to this one is in this piece or an earlier one, or was skipped.
         let lastLine: Int
         let byteCountRead: Int
         let replies: PendingReplies<Void>
     }
 
-    private static let chunksUnderWayMax = 16
-    /// Skipped lines that are told in full.
+    private static let piecesUnderWayMax = 16
+    /// The most skipped lines that are reported.
     private static let complaintsMax = 10
 
     let client: LogQClient
@@ -30,16 +30,18 @@ struct Loader {
     let skipErrors: Bool
     var creation: Creation?
     var progress = Progress()
-    /// Tells why a line was skipped.
+    /// Reports why a line was skipped.
     var complain: (String) -> Void
 
+    /// Whether this load has created the collection.
+    private var hasCreated = false
     private(set) var acknowledgedCount = 0
     private(set) var skippedCount = 0
-    /// Every line up to here is acknowledged or skipped.
-    private(set) var settledLine = 0
-    /// Why reading stopped.
+    /// Every line up to this one is acknowledged or skipped.
+    private(set) var finishedLine = 0
+    /// The reason why reading stopped.
     private var readFailure: Failure?
-    /// Why the daemon's answers are not to be trusted any further; about an earlier line than `readFailure`.
+    /// The first failed reply that ends the load. Its line is before that of `readFailure`.
     private var replyFailure: Failure?
 
     init(
@@ -54,49 +56,76 @@ struct Loader {
         self.complain = complain
     }
 
-    /// Loads everything, or throws a `Failure` that says from which line to go on.
+    /// Loads everything, or throws a `Failure` that says from which line to continue. A collection that it has created
+    /// and that got no item is dropped again.
     mutating func load(_ reader: inout LineReader, fromLine: Int, interruption: Interruption? = nil) async throws {
-        settledLine = fromLine - 1
-        var underWay: [Chunk] = []
+        do {
+            try await loadAll(&reader, fromLine: fromLine, interruption: interruption)
+        } catch {
+            if hasCreated, acknowledgedCount == 0 { try? await dropIfEmpty() }
+            throw error
+        }
+    }
+
+    private func dropIfEmpty() async throws {
+        guard try await client.collections().first(where: { $0.name == collection })?.idCount == 0 else { return }
+        try await client.drop(collection)
+    }
+
+    private mutating func loadAll(
+        _ reader: inout LineReader,
+        fromLine: Int,
+        interruption: Interruption?
+    ) async throws {
+        finishedLine = fromLine - 1
+        var underWay: [Piece] = []
         var hasMore = true
         while hasMore, readFailure == nil, replyFailure == nil {
+            // The input may be a pipe that is silent for a long time.
+            while !reader.waitForInput(milliseconds: 100), interruption?.isRequested != true {}
             if interruption?.isRequested == true {
                 readFailure = Failure(.interrupted, "interrupted")
                 break
             }
-            underWay.append(try await startChunk(&reader, fromLine: fromLine, hasMore: &hasMore))
-            if underWay.count > Loader.chunksUnderWayMax {
-                await settle(underWay.removeFirst(), byteCountTotal: reader.byteCountTotal)
+            underWay.append(try await startPiece(&reader, fromLine: fromLine, hasMore: &hasMore))
+            if underWay.count > Loader.piecesUnderWayMax {
+                await finish(underWay.removeFirst(), byteCountTotal: reader.byteCountTotal)
             }
         }
-        for chunk in underWay { await settle(chunk, byteCountTotal: reader.byteCountTotal) }
+        for piece in underWay { await finish(piece, byteCountTotal: reader.byteCountTotal) }
         progress.clear()
         if let failure = replyFailure ?? readFailure { throw withAdvice(failure) }
+        guard acknowledgedCount > 0 || skippedCount == 0 else {
+            throw Failure(.badData, "all \(Show.count(skippedCount)) lines were skipped, nothing was loaded")
+        }
     }
 
-    private mutating func startChunk(
+    private mutating func startPiece(
         _ reader: inout LineReader,
         fromLine: Int,
         hasMore: inout Bool
-    ) async throws -> Chunk {
+    ) async throws -> Piece {
         var requests: [LogQRequest<Void>] = []
         var lineNumbers: [Int] = []
         var lastLine = 0
         var dimension: Int?
-        hasMore = try reader.readChunk { number, line in
+        hasMore = try reader.readPiece { number, line in
             guard readFailure == nil else { return }
             if number >= fromLine, let item = parse(line, number) {
-                dimension = dimension ?? item.vector.count
+                dimension = dimension ?? item.vector?.count
                 lineNumbers.append(number)
-                requests.append(.put(collection, item.id, item.vector, features: item.features))
+                requests.append(request(item))
             }
             if readFailure == nil { lastLine = number }
         }
-        if let dimension, let creation {
-            try await create(creation, dimension: creation.dimension ?? dimension)
+        if let creation, let first = lineNumbers.first {
+            guard let dimension = creation.dimension ?? dimension else {
+                throw Failure(.badData, "line \(first): got features before any vector, expected --dim with --create")
+            }
+            try await create(creation, dimension: dimension)
             self.creation = nil
         }
-        return Chunk(
+        return Piece(
             lineNumbers: lineNumbers,
             lastLine: lastLine,
             byteCountRead: reader.byteCountRead,
@@ -104,8 +133,16 @@ struct Loader {
         )
     }
 
-    /// The item of a line. Nil for a blank line, and for a bad one, which is counted or ends the load.
+    private func request(_ item: ItemLine) -> LogQRequest<Void> {
+        guard let vector = item.vector else { return .setFeatures(collection, item.id, item.features ?? "{}") }
+        return .put(collection, item.id, vector, features: item.features)
+    }
+
+    /// The item of a line. Nil for a blank or a bad line. A bad line is counted as skipped, or ends the load.
     private mutating func parse(_ line: UnsafeRawBufferPointer, _ number: Int) -> ItemLine? {
+        // Some programs begin a file of UTF-8 with a byte order mark.
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let line = number == 1 && line.starts(with: mark) ? UnsafeRawBufferPointer(rebasing: line[mark.count...]) : line
         if line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return nil }
         do {
             return try ItemLine(parsing: line)
@@ -120,12 +157,13 @@ struct Loader {
         skippedCount += 1
         guard skippedCount <= Loader.complaintsMax else { return }
         progress.clear()
-        complain(skippedCount < Loader.complaintsMax ? failure.message : "\(failure.message) (no more are told)")
+        complain(skippedCount < Loader.complaintsMax ? failure.message : "\(failure.message) (no more are reported)")
     }
 
-    private func create(_ creation: Creation, dimension: Int) async throws {
+    private mutating func create(_ creation: Creation, dimension: Int) async throws {
         do {
             try await client.create(collection, dimension: dimension, metric: creation.metric, alpha: creation.alpha)
+            hasCreated = true
         } catch {
             guard error.code == .exists else { throw error }
             let known = try await client.collections().first { $0.name == collection }
@@ -137,9 +175,9 @@ struct Loader {
         }
     }
 
-    private mutating func settle(_ chunk: Chunk, byteCountTotal: Int?) async {
-        let results = await chunk.replies.results()
-        for (number, result) in zip(chunk.lineNumbers, results) {
+    private mutating func finish(_ piece: Piece, byteCountTotal: Int?) async {
+        let results = await piece.replies.results()
+        for (number, result) in zip(piece.lineNumbers, results) {
             switch result {
             case .success:
                 acknowledgedCount += 1
@@ -149,16 +187,16 @@ struct Loader {
                     skip(failure)
                 } else if replyFailure == nil {
                     replyFailure = failure
-                    settledLine = number - 1
+                    finishedLine = number - 1
                 }
             }
         }
-        if replyFailure == nil { settledLine = max(settledLine, chunk.lastLine) }
-        let share = byteCountTotal.map { $0 == 0 ? 1 : Double(chunk.byteCountRead) / Double($0) }
+        if replyFailure == nil { finishedLine = max(finishedLine, piece.lastLine) }
+        let share = byteCountTotal.map { $0 == 0 ? 1 : Double(piece.byteCountRead) / Double($0) }
         progress.update(items: acknowledgedCount, share: share)
     }
 
-    /// Whether another item might be accepted.
+    /// Whether the error concerns only this item, so that other items may be accepted.
     private static func isAboutTheItem(_ code: LogQError.Code) -> Bool {
         switch code {
         case .badRequest, .dimension, .badVector, .badID, .limit: true
@@ -167,20 +205,21 @@ struct Loader {
     }
 
     private func withAdvice(_ failure: Failure) -> Failure {
-        let counts = "\(Show.count(acknowledgedCount)) items are acknowledged"
-        return Failure(failure.exitCode, "\(failure.message); \(counts), go on with --from-line \(settledLine + 1)")
+        let counts = "\(Show.lines(acknowledgedCount)) acknowledged"
+        return Failure(failure.exitCode, "\(failure.message); \(counts), go on with --from-line \(finishedLine + 1)")
     }
 
-    func report(seconds: Double) -> Report {
+    /// The report of a load that has ended. `itemCount` is the number of items in the collection.
+    func report(seconds: Double, itemCount: Int) -> Report {
         let rate = Int(Double(acknowledgedCount) / max(seconds, 1e-9))
-        let lines = skippedCount == 1 ? "line" : "lines"
-        let skipped = skippedCount > 0 ? ", \(Show.count(skippedCount)) \(lines) skipped" : ""
+        let skipped = skippedCount > 0 ? ", \(Show.lines(skippedCount)) skipped" : ""
+        let items = itemCount == 1 ? "item" : "items"
         return Report(
-            text: "\(Show.count(acknowledgedCount)) items acknowledged in \(Show.seconds(seconds)) s"
-                + " (\(Show.count(rate))/s)\(skipped)",
+            text: "\(Show.lines(acknowledgedCount)) acknowledged in \(Show.seconds(seconds)) s"
+                + " (\(Show.count(rate))/s)\(skipped); \(collection) has \(Show.count(itemCount)) \(items)",
             json: .object([
                 ("acknowledged", JSONValue(acknowledgedCount)), ("skipped", JSONValue(skippedCount)),
-                ("lines", JSONValue(settledLine)), ("seconds", .number(seconds)),
+                ("lines", JSONValue(finishedLine)), ("items", JSONValue(itemCount)), ("seconds", .number(seconds)),
             ])
         )
     }

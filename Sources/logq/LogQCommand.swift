@@ -1,24 +1,26 @@
 import ArgumentParser
 import LogQClient
+import WireProtocol
 
-/// The command line: one subcommand a verb of the protocol, and `load` and `demo`.
+/// The command line: one subcommand for each verb of the protocol except `QUIT`, plus `load` and `demo`.
 struct LogQCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "logq",
         abstract: "Talk to a logqd: embeddings, features and sampling frequencies for two-tower retrieval.",
         discussion: """
-            Each subcommand is a verb of the protocol and one request. Output is in aligned columns; with --json it is \
-            one JSON value.
+            Most subcommands send one request with a verb of the protocol. Output is in aligned columns; with --json \
+            it is one JSON value.
 
-            The daemon is found at --unix, --host and --port, else at LOGQ_ADDRESS (host:port, or the path of a \
-            Unix-domain socket), else at 127.0.0.1:5647.
+            The address of the daemon is --unix, or --host and --port; otherwise LOGQ_ADDRESS (host:port, or the path \
+            of a Unix-domain socket); otherwise 127.0.0.1:5647.
 
-            An argument that begins with '-' goes behind '--': logq get items -- -dash. Vectors are written \
-            [0.1,-2] (quote them) or f32: and base64.
+            Write an argument that begins with '-' after '--': logq get items -- -dash. Write a vector as [0.1,-2] \
+            (quote it) or as f32: and base64.
 
             Exit codes:
             \(ExitStatus.table)
             """,
+        version: releaseVersion,
         groupedSubcommands: [
             CommandGroup(
                 name: "Items",
@@ -31,6 +33,7 @@ struct LogQCommand: AsyncParsableCommand {
                 name: "Frequencies",
                 subcommands: [
                     ObserveCommand.self, SetFrequenciesCommand.self, LogFrequencyCommand.self, FrequenciesCommand.self,
+                    ClockCommand.self, SetClockCommand.self,
                 ]
             ),
             CommandGroup(name: "Search", subcommands: [TopKCommand.self, ScoreCommand.self, SampleCommand.self]),
@@ -46,11 +49,11 @@ struct LogQCommand: AsyncParsableCommand {
         ]
     )
 
-    // Here too, so that they may stand before the subcommand.
+    // Declared here too, so that these options can precede the subcommand.
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 }
 
-/// A command that connects, asks and prints.
+/// A subcommand that connects, sends requests and prints the replies.
 protocol ClientCommand: AsyncParsableCommand {
     var global: GlobalOptions { get }
     func report(_ client: LogQClient) async throws -> Report

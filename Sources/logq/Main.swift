@@ -1,13 +1,14 @@
 import ArgumentParser
 import Foundation
 import LogQClient
+import WireProtocol
 
-/// Where the program starts and, whatever happens, ends: one line on stderr and an exit code that a script can rely on.
+/// The entry point. Every failure ends the program with one line on stderr and an exit code for scripts.
 @main
 enum Main {
     static func main() async {
         do {
-            var command = try LogQCommand.parseAsRoot()
+            var command = try LogQCommand.parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -20,7 +21,7 @@ enum Main {
             complain("\(error)")
             exit(ExitStatus(error).rawValue)
         } catch {
-            // Help and the like are no errors; they print by themselves.
+            // A request for help is not a failure. The argument parser prints the text.
             guard LogQCommand.exitCode(for: error).rawValue == ExitStatus.usage.rawValue else {
                 LogQCommand.exit(withError: error)
             }
@@ -29,14 +30,31 @@ enum Main {
         }
     }
 
-    /// One line, and where to read on.
-    static func usageMessage(_ error: any Error) -> String {
+    /// The arguments of the process, in which `-V` and `version` stand for `--version`.
+    private static var arguments: [String] {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        return ["-V", "version"].contains(arguments.first) ? ["--version"] + arguments.dropFirst() : arguments
+    }
+
+    /// "Did you mean ping?" for a mistyped command, as the argument parser says it for options.
+    static func commandHint(for arguments: [String]) -> String {
+        let names = LogQCommand.configuration.groupedSubcommands.flatMap { $0.subcommands }
+            .compactMap { $0.configuration.commandName }
+        guard let typed = arguments.first(where: { !$0.hasPrefix("-") }), !names.contains(typed),
+            let name = closestSpelling(to: typed, among: names)
+        else { return "" }
+        return ". Did you mean '\(name)'?"
+    }
+
+    /// The error in one line, with the command that prints the help.
+    static func usageMessage(_ error: any Error, arguments: [String] = arguments) -> String {
+        let hint = commandHint(for: arguments)
         let lines = LogQCommand.message(for: error).split(whereSeparator: \.isNewline)
-        // The full text names the command that was meant: "See 'logq put --help' for more information."
+        // The full text names the command with the wrong arguments: "See 'logq put --help' for more information."
         let advice = LogQCommand.fullMessage(for: error).split(whereSeparator: \.isNewline).last.flatMap { last in
             last.split(separator: "'").first { $0.hasSuffix("--help") }
         }
-        return lines.joined(separator: " ") + " (see \(advice ?? "logq --help"))"
+        return lines.joined(separator: " ") + hint + " (see \(advice ?? "logq --help"))"
     }
 
     static func complain(_ message: String) {
@@ -45,7 +63,7 @@ enum Main {
     }
 }
 
-/// A failure that is not an answer of the daemon.
+/// A failure other than an error reply of the daemon.
 struct Failure: Error, Equatable {
     let exitCode: ExitStatus
     let message: String
@@ -56,10 +74,10 @@ struct Failure: Error, Equatable {
     }
 }
 
-/// Exit codes, those of sysexits(3) where there is one.
+/// Exit codes, from sysexits(3) where a suitable one exists.
 enum ExitStatus: Int32, CaseIterable {
     case success = 0
-    /// The daemon said ERR.
+    /// The daemon replied ERR.
     case refused = 1
     case usage = 64
     case badData = 65
@@ -81,18 +99,18 @@ enum ExitStatus: Int32, CaseIterable {
     var summary: String {
         switch self {
         case .success: "done"
-        case .refused: "the daemon refused (its code and message are on stderr)"
+        case .refused: "the daemon refused the request (its code and message are on stderr)"
         case .usage: "bad arguments"
         case .badData: "bad input data (load names the line)"
         case .noInput: "an input file cannot be read"
-        case .unreachable: "no connection to the daemon, or it was lost"
+        case .unreachable: "no connection to the daemon, or the connection was lost"
         case .failed: "the demo could not run"
         case .badReply: "the daemon's answer does not follow the protocol"
         case .interrupted: "interrupted"
         }
     }
 
-    /// For --help.
+    /// The exit codes as a table for `--help`.
     static var table: String {
         allCases.sorted { $0.rawValue < $1.rawValue }
             .map { status in

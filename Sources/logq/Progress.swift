@@ -1,6 +1,6 @@
 import Foundation
 
-/// How far `load` is: a bar that is redrawn where a person watches, a line now and then where a file does.
+/// The progress display of `load`: a bar on a terminal, or a line every ten seconds elsewhere.
 struct Progress {
     private let isTerminal: Bool
     private let write: (String) -> Void
@@ -19,17 +19,17 @@ struct Progress {
         lastShown = now
     }
 
-    /// `share`: how much of the input is done, 0 to 1; nil if that is unknown.
+    /// Shows the progress. `share` is the part of the input that is done, 0 to 1, or nil if it is unknown.
     mutating func update(items: Int, share: Double?, now: ContinuousClock.Instant = .now) {
         guard now - lastShown >= (isTerminal ? .milliseconds(100) : .seconds(10)) else { return }
         lastShown = now
         let line = Progress.line(items: items, share: share, seconds: (now - start) / .seconds(1), hasBar: isTerminal)
         isBarShown = isTerminal
-        // Back to the beginning of the line, and erase what is left of it.
+        // Return to the start of the line, write the new text, and erase the rest of the old text.
         write(isTerminal ? "\r\(line)\u{1B}[K" : line + "\n")
     }
 
-    /// Takes the bar away, so that what is printed next begins a line.
+    /// Removes the bar, so that the next output begins at the start of the line.
     mutating func clear() {
         if isBarShown { write("\r\u{1B}[K") }
         isBarShown = false

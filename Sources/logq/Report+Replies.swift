@@ -1,6 +1,5 @@
 import LogQClient
 
-/// The replies of the daemon as reports.
 extension Report {
     static func embeddings(_ ids: [ItemID], _ embeddings: Embeddings) -> Report {
         var table = Table(("id", .left), ("vector", .left))
@@ -33,7 +32,7 @@ extension Report {
 
     static func features(_ ids: [ItemID], _ features: [String?]) -> Report {
         var table = Table(("id", .left), ("features", .left))
-        for (id, json) in zip(ids, features) { table.add(id.shown, json ?? "-") }
+        for (id, json) in zip(ids, features) { table.add(id.shown, json.map(Show.json) ?? "-") }
         let json = zip(ids, features).map { id, json in
             JSONValue.object([("id", JSONValue(id)), ("features", json.map { .raw($0) } ?? .null)])
         }
@@ -86,7 +85,7 @@ extension Report {
         return Report(table, json: .array(json))
     }
 
-    /// `neighbors`: with their ranks.
+    /// `neighbors` must have their ranks.
     static func neighbors(_ neighbors: [Neighbor], columns: TopKColumns) -> Report {
         var titles: [(String, Table.Alignment)] = [("", .right), ("id", .left), ("score", .right)]
         if columns.contains(.logQ) { titles.append(("log q", .right)) }
@@ -109,7 +108,7 @@ extension Report {
                 members.append(("vector", neighbor.vector.map { .vector($0) } ?? .null))
             }
             if columns.contains(.features) {
-                cells.append(neighbor.features ?? "-")
+                cells.append(neighbor.features.map(Show.json) ?? "-")
                 members.append(("features", neighbor.features.map { .raw($0) } ?? .null))
             }
             table.add(cells)

@@ -2,12 +2,12 @@ import Foundation
 import LogQClient
 import WireProtocol
 
-/// What a command prints: columns for people, or one JSON value for programs.
+/// The output of a command: columns for people, or one JSON value for programs.
 struct Report {
     let text: String
     let json: JSONValue
 
-    /// `text` without a line end at its end; empty prints nothing.
+    /// `text` has no trailing line end. An empty text prints nothing.
     init(text: String, json: JSONValue) {
         self.text = text
         self.json = json
@@ -17,7 +17,7 @@ struct Report {
         self.init(text: table.text, json: json)
     }
 
-    /// Nothing to tell but that it worked.
+    /// The report of a command that prints only its success.
     static let done = Report(text: "OK", json: .object([("ok", .bool(true))]))
 
     func print(asJSON: Bool) {
@@ -71,9 +71,9 @@ struct Table {
     }
 }
 
-/// Numbers and values for people.
+/// Formats numbers and vectors for people.
 enum Show {
-    /// Six significant digits; `--json` has them all.
+    /// With six significant digits. `--json` prints all digits.
     static func number(_ value: Double?) -> String {
         guard let value else { return "-" }
         return String(format: "%.6g", value)
@@ -84,7 +84,7 @@ enum Show {
         return "[" + values.map { NumberText.text($0) }.joined(separator: ",") + "]"
     }
 
-    /// Hundredths of a second.
+    /// Rounded to hundredths of a second.
     static func seconds(_ seconds: Double) -> String {
         String(format: "%.2f", seconds)
     }
@@ -100,7 +100,24 @@ enum Show {
         return value < 0 ? "-" + text : text
     }
 
-    /// 75.3 as 1:15; seconds below a minute as 7 s.
+    /// 1 as "1 line", 1000 as "1,000 lines".
+    static func lines(_ count: Int) -> String {
+        "\(Self.count(count)) \(count == 1 ? "line" : "lines")"
+    }
+
+    /// JSON from the daemon, with escapes in place of the control characters that JSON allows and some terminals obey.
+    static func json(_ json: String) -> String {
+        guard json.unicodeScalars.contains(where: { (0x7F...0x9F).contains($0.value) }) else { return json }
+        return json.unicodeScalars.reduce(into: "") { text, scalar in
+            if (0x7F...0x9F).contains(scalar.value) {
+                text += "\\u00" + String(scalar.value, radix: 16)
+            } else {
+                text.unicodeScalars.append(scalar)
+            }
+        }
+    }
+
+    /// 75.3 as 1:15, and less than a minute as 7 s. "?" from 100 hours.
     static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 360_000 else { return "?" }
         let whole = Int(seconds.rounded())

@@ -1,42 +1,25 @@
 import ItemStore
 import LogQServer
+import SystemSupport
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
-/// What concerns the process: signals, limits of the system, exit codes.
-
-let serverVersion = "0.1.0"
-
-/// Makes the process fit to be a daemon.
+/// Sets the signals and the limit of open files for a daemon.
 func prepareProcess() {
-    // A peer that is gone, and a file that hits its size limit, are errors of one call, not reasons to die.
+    // Writing to a closed connection, or to a file at its size limit, must fail one call and not end the process.
     signal(SIGPIPE, SIG_IGN)
     signal(SIGXFSZ, SIG_IGN)
-    // Each connection is a descriptor. The soft limit is often 1,024.
-    var limit = rlimit()
-    #if canImport(Glibc)
-    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-    let resource = RLIMIT_NOFILE
-    #endif
-    if getrlimit(resource, &limit) == 0, limit.rlim_cur < limit.rlim_max {
-        limit.rlim_cur = limit.rlim_max
-        _ = setrlimit(resource, &limit)
-    }
+    endProcessOnDamagedPages()
+    // Each connection needs a descriptor, and the soft limit is often 1,024.
+    raiseDescriptorLimit()
 }
 
-/// The memory of the machine.
-var physicalMemoryByteCount: Int {
-    Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
+/// Whether the process was started with SIGHUP ignored, as nohup does: it must survive the end of its terminal.
+var isHangupIgnored: Bool {
+    let handler = signal(SIGHUP, SIG_IGN)
+    signal(SIGHUP, handler)
+    return unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
 }
 
-/// The exit code that tells an operator's script what kind of trouble it was (sysexits.h).
+/// The exit code (sysexits.h) that tells an operator's script the kind of failure.
 func processExitCode(of error: any Error) -> Int32 {
     switch error {
     case let error as StoreError:
@@ -47,6 +30,7 @@ func processExitCode(of error: any Error) -> Int32 {
         default: 1
         }
     case is SocketInUse: 73
+    case is OpenAddress: 64
     default: 1
     }
 }

@@ -1,7 +1,7 @@
 import ArgumentParser
 
-/// Measurements, apart from the tests: `swift run -c release Benchmarks <name>`. Each prints what it measured and on
-/// what; nothing is asserted, for a time is a property of a machine.
+/// Measurements, separate from the tests: `swift run -c release Benchmarks <name>`. Each prints its results and the
+/// machine. Nothing is asserted, because a time is a property of a machine.
 @main
 struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

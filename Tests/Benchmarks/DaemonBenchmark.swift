@@ -1,9 +1,10 @@
 import ArgumentParser
 import Foundation
 import LogQClient
+import TestSupport
 
-/// The real daemon over its socket: one client, pipelined, every write durable; then `kill -9` and how long until it
-/// answers again. The `logqd` measured is the one that was built beside this program.
+/// Measures the real daemon over its socket: one client, pipelined, every write durable. Then it measures the time from
+/// `kill -9` to the first answer. It uses the `logqd` that was built together with this program.
 struct DaemonBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "daemon",
@@ -17,11 +18,11 @@ struct DaemonBenchmark: AsyncParsableCommand {
     @Option(help: "Requests of each kind.") var rounds = 200
 
     func run() async throws {
-        let directory = NSTemporaryDirectory() + "logqd-benchmark-\(getpid())"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: directory) }
-        var daemon = try Daemon(directory: directory)
-        defer { daemon.kill() }
+        let temporary = try TemporaryDirectory(in: NSTemporaryDirectory())
+        defer { withExtendedLifetime(temporary) {} }
+        let directory = temporary.path
+        var daemon = try DaemonProcess.start(in: directory)
+        defer { try? daemon.kill() }
         let client = try await daemon.client()
         try await client.create("c", dimension: dimension)
 
@@ -48,7 +49,7 @@ struct DaemonBenchmark: AsyncParsableCommand {
         try await latency("TOPK of 10", rounds: 50) { _ = try await client.topK("c", 10, nearest: .vector(vector($0))) }
         try await show(client, "memory", ["bytes-per-id", "resident-bytes"])
 
-        // What the checkpoint has not copied yet is replayed.
+        // The restart replays whatever the checkpoint has not copied yet.
         try await measure("PUT in random order", items / 2, "items") {
             for first in stride(from: 0, to: items / 2, by: 10_000) {
                 try await all(
@@ -59,9 +60,9 @@ struct DaemonBenchmark: AsyncParsableCommand {
                 )
             }
         }
-        daemon.kill()
+        try daemon.kill()
         let start = ContinuousClock.now
-        daemon = try Daemon(directory: directory)
+        daemon = try DaemonProcess.start(in: directory)
         let again = try await daemon.client()
         let found = try await again.get("c", id(items - 1)) != nil
         print("answers \(start.secondsSince) s after a kill, the last item is \(found ? "there" : "MISSING")")
@@ -89,7 +90,7 @@ struct DaemonBenchmark: AsyncParsableCommand {
         for result in await client.pipeline(requests) { _ = try result.get() }
     }
 
-    /// Keeps `depth` requests under way.
+    /// Keeps `depth` requests in flight.
     private func pipelined<Reply: Sendable>(_ client: LogQClient, _ requests: [LogQRequest<Reply>]) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, request) in requests.enumerated() {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What went wrong, for people.
+/// An error with a text for people.
 struct BenchmarkError: Error, CustomStringConvertible {
     let description: String
 
@@ -9,7 +9,7 @@ struct BenchmarkError: Error, CustomStringConvertible {
     }
 }
 
-/// How long some requests took.
+/// The latencies of some requests.
 struct Latencies: Sendable {
     private(set) var milliseconds: [Double] = []
 
@@ -21,7 +21,7 @@ struct Latencies: Sendable {
         milliseconds += other.milliseconds
     }
 
-    /// Nil if there are none. `share`: 0.5 is the median.
+    /// Nil if there are no latencies. A `share` of 0.5 gives the median.
     func quantile(_ share: Double) -> Double? {
         let sorted = milliseconds.sorted()
         return sorted.isEmpty ? nil : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
@@ -33,11 +33,11 @@ extension ContinuousClock.Instant {
 }
 
 extension Double {
-    /// With so many digits behind the point.
+    /// The number with `digits` digits after the point.
     func text(_ digits: Int) -> String { String(format: "%.\(digits)f", self) }
 }
 
-/// Says what is going on, on standard error: standard output is for results.
+/// Reports progress on standard error, because standard output is for results.
 func tell(_ text: String) {
     FileHandle.standardError.write(Data((text + "\n").utf8))
 }

@@ -3,9 +3,9 @@ import Foundation
 import ItemStore
 import Logging
 import PackedStrings
-import Synchronization
+import TestSupport
 
-/// The engine without a socket: durable writes, recovery, point lookups.
+/// Measures the engine without a socket: durable writes, recovery, point look-ups.
 struct StoreBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "store",
@@ -18,11 +18,11 @@ struct StoreBenchmark: ParsableCommand {
     @Option(help: "Ids an OBSERVE and a FREQSET.") var ids = 4_096
 
     func run() throws {
-        let directory = NSTemporaryDirectory() + "logqd-benchmark-\(getpid())"
-        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let directory = try TemporaryDirectory(in: NSTemporaryDirectory())
+        defer { withExtendedLifetime(directory) {} }
         var logger = Logger(label: "benchmark")
         logger.logLevel = .warning
-        let configuration = StoreConfiguration(directory: directory)
+        let configuration = StoreConfiguration(directory: directory.path)
         do {
             let store = try ItemStore.open(configuration, logger: logger)
             let pipeline = WritePipeline(store: store, depth: 4)
@@ -40,7 +40,7 @@ struct StoreBenchmark: ParsableCommand {
             print(
                 "journal \(statistics.journalByteCount >> 20) MiB, passes \(statistics.checkpointPassCount),",
                 "memory an item \(statistics.memoryByteCount / max(1, statistics.itemCount)) B,",
-                "file \(statistics.usedByteCount >> 20) MiB"
+                "file \(statistics.fileByteCount >> 20) MiB"
             )
             store.close(checkpointing: false)
         }

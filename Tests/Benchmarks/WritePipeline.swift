@@ -1,7 +1,7 @@
 import Dispatch
 import ItemStore
 
-/// Batches under way at once, as a pipelining client has them.
+/// Keeps several batches in flight, as a pipelining client does.
 final class WritePipeline {
     private let store: ItemStore
     private let room: DispatchSemaphore

@@ -1,4 +1,4 @@
-// The bundled file, its tokens and its split.
+// Tests of the bundled file, its tokens and its split.
 
 import Testing
 
@@ -7,7 +7,7 @@ import Testing
 @Suite struct DependencyDataTests {
     static let bundled = Result { try DependencyData.bundled() }
 
-    @Test func bundledFileHoldsWhatItsReadmeSays() throws {
+    @Test func bundledFileHasTheCountsOfItsReadme() throws {
         let data = try Self.bundled.get()
         #expect(data.packages.count == 63_666)
         #expect(data.pairCount == 277_181)
@@ -44,7 +44,7 @@ import Testing
         let packages = ["a-a-b", "a-b-c", "d"].map {
             DependencyData.Package(name: $0, section: "x", dependencies: [])
         }
-        // x and a three times, b twice, c and d once: of those two the name decides.
+        // x and a three times, b twice, c and d once. Between these two, the name decides.
         let vocabulary = Vocabulary(packages, limit: 4)
         #expect(vocabulary.count == 4)
         #expect(vocabulary.numbers(of: packages[0]) == [0, 0, 2, 1])

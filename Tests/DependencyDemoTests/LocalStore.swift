@@ -1,4 +1,4 @@
-// A store in dictionaries, to watch what a trainer asks of one.
+// A store in dictionaries, which records the trainer's requests.
 
 import Foundation
 import Synchronization
@@ -20,7 +20,7 @@ final class LocalStore: EmbeddingStore {
 
     let state = Mutex(State())
 
-    /// A frequency from the last gap alone: enough for a test.
+    /// The frequency from the last gap alone, which is enough for a test.
     func observe(_ batch: [Int32], step: Int64, drawing: UniformDraw) async throws -> Observation {
         state.withLock { state in
             state.steps.append(step)

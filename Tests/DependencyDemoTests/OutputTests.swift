@@ -1,7 +1,10 @@
-// What is printed, and the child process behind it.
+// Tests of the printed output, and of the child process.
 
 import Foundation
 import Testing
+
+// The demo has a DaemonProcess of its own.
+import class TestSupport.TemporaryDirectory
 
 @testable import DependencyDemo
 
@@ -26,7 +29,7 @@ import Testing
         let plot = PopularityPlot(counts: (1...10_000).map { (100_000 / Double($0)).rounded() })
         for line in plot.lines { print(line) }
         #expect(plot.lines.count == 10)
-        // 1 is 1/2.25 of the way from 10 to 100,000 in the last column; the first is full.
+        // In the last column, 1 is 1/2.25 of the way from 10 to 100,000. The first column is full.
         #expect(plot.lines[0].hasPrefix("100,000 │██"))
         #expect(plot.lines.prefix(8).allSatisfy { $0.count == 69 })
         #expect(plot.lines[9].hasSuffix("10,000"))
@@ -36,17 +39,18 @@ import Testing
 }
 
 @Suite struct DaemonProcessTests {
-    /// A script in the daemon's place.
+    /// Runs `body` with a script in place of the daemon.
     private func withScript(_ text: String, _ body: (String) async throws -> Void) async throws {
-        let path = NSTemporaryDirectory() + "/demo-script-\(UUID().uuidString)"
+        let directory = try TemporaryDirectory()
+        defer { withExtendedLifetime(directory) {} }
+        let path = directory.path + "/script"
         try Data(("#!/bin/sh\n" + text).utf8).write(to: URL(fileURLWithPath: path))
         try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
-        defer { try? FileManager.default.removeItem(atPath: path) }
         try await body(path)
     }
 
-    @Test func startsWaitsAndLeavesNothing() async throws {
-        // It says where its directory is in the socket's path, and goes when told.
+    @Test func startsWaitsAndRemovesItsFiles() async throws {
+        // The script puts its directory into the path of the socket, and ends on SIGTERM.
         let script = """
             trap 'exit 0' TERM
             echo "2026-01-01 info logqd: ready tcp=127.0.0.1:4711 unix=$4" >&2

@@ -1,4 +1,4 @@
-// Training and evaluation against a store in memory.
+// Tests of training and evaluation against a store in memory.
 
 import Synchronization
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import DependencyDemo
 
 @Suite struct TrainerTests {
-    /// Ten topics; the packages of a topic share a token and need the dependencies of that topic.
+    /// Ten topics. The packages of a topic share a token and need the dependencies of that topic.
     private func makeData() throws -> DependencyData {
         var lines = ""
         for package in 0..<200 {
@@ -50,7 +50,7 @@ import Testing
         return (model, summary)
     }
 
-    @Test func trainingTellsTheStoreEverything() async throws {
+    @Test func trainingSendsEverythingToTheStore() async throws {
         let data = try makeData()
         let store = LocalStore()
         let (model, summary) = try await train(data, store, usesLogQ: true)
@@ -63,7 +63,7 @@ import Testing
         #expect(state.steps == Array(1...170))
         #expect(state.putCount == summary.puts + data.dependencyNames.count)
         #expect(state.counts.values.reduce(0, +) == Double(data.split(seed: 1).training.count * 10))
-        // The store holds what the model holds.
+        // The store has the model's embeddings.
         for number in Int32(0)..<Int32(data.dependencyNames.count) {
             #expect(state.vectors[number] == model.item(number))
         }
@@ -122,7 +122,7 @@ import Testing
         #expect(plain.corrections(observation) == [0, 0, 0])
     }
 
-    @Test func evaluationFindsWhatWasLearned() async throws {
+    @Test func evaluationFindsTheLearnedDependencies() async throws {
         let data = try makeData()
         let store = LocalStore()
         let (model, _) = try await train(data, store, usesLogQ: true)
@@ -134,7 +134,7 @@ import Testing
         #expect(asked == 50)
         #expect(evaluation.queryCount == 50)
         print("recalls \(evaluation.recalls)")
-        // Eight dependencies a topic, about five of them known: what is left stands in front.
+        // Each topic has eight dependencies, of which about five are known. The others must come first.
         #expect(evaluation.recalls[0] > 0.9)
         #expect(evaluation.recalls[2] == 1)
     }

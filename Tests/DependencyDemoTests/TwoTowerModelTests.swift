@@ -1,11 +1,12 @@
-// The gradients against finite differences, and what learning does.
+// Compares the gradients with finite differences, and tests the effect of training.
 
 import Testing
 
 @testable import DependencyDemo
 
 @Suite struct TwoTowerModelTests {
-    /// Packages of one to three of eleven tokens, seven dependencies, 20 pairs; many columns are accidental hits.
+    /// Packages of one to three of eleven tokens, seven dependencies, 20 pairs. Many columns repeat a row's dependency
+    /// by chance.
     private func makeModel(seed: UInt64, temperature: Float = 0.5) -> (TwoTowerModel, [Pair]) {
         var random = SeededRandom(seed: seed)
         let packageTokens = (0..<9).map { _ in
@@ -30,7 +31,7 @@ import Testing
         return (model, pairs)
     }
 
-    /// The loss written out in float64, straight from the formulas.
+    /// The loss in float64, straight from the formulas.
     private func loss(_ model: TwoTowerModel, _ pairs: [Pair], _ corrections: [Float], _ extra: [ExtraColumn]) -> Double
     {
         let queries = pairs.map { model.query($0.package).map(Double.init) }
@@ -61,7 +62,7 @@ import Testing
         let (model, pairs) = makeModel(seed: seed)
         var random = SeededRandom(seed: seed + 100)
         let corrections = pairs.map { _ in Float.random(in: -5...0, using: &random) }
-        // Some for all rows, some for one row each, in any order.
+        // Some columns for all rows, some for one row each, in any order.
         let rows: [Int?] = hasExtra ? [nil, 3, 3, nil, 0, 19, nil, 12] : []
         let extra = rows.map { row in
             ExtraColumn(
@@ -107,7 +108,7 @@ import Testing
         #expect(after < before * 0.8)
     }
 
-    @Test func adagradTakesOneAccumulatorARow() {
+    @Test func adagradHasOneAccumulatorForEachRow() {
         var settings = TwoTowerModel.Settings()
         settings.dimension = 2
         var random = SeededRandom(seed: 5)
@@ -138,15 +139,15 @@ import Testing
         #expect(model.query(tokens: []) == [0, 0, 0, 0, 0])
     }
 
-    @Test func aRepeatedDependencyIsNoNegative() {
-        // Both columns hold the same dependency: nothing to tell apart, no loss, no gradient.
+    @Test func aRepeatedDependencyIsNotANegative() {
+        // Both columns have the same dependency. So there is nothing to distinguish: no loss, no gradient.
         let (model, _) = makeModel(seed: 8)
         let pairs = [Pair(package: 0, dependency: 1), Pair(package: 1, dependency: 1)]
         let loss = model.computeGradients(pairs, corrections: [0, 0])
         #expect(abs(loss) < 1e-6)
         #expect(model.dependencies.gradient(1).allSatisfy { abs($0) < 1e-6 })
 
-        // Nor is an extra column that holds it, or one that is for a row elsewhere.
+        // The same holds for an extra column with this dependency, and for one that belongs to another row.
         let extra = [
             ExtraColumn(dependency: 1, correction: -3), ExtraColumn(dependency: 1, correction: -3, row: 0),
             ExtraColumn(dependency: 2, correction: -3, row: 5),

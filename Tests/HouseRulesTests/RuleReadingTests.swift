@@ -1,6 +1,6 @@
-/// The rules are only as good as what reads them: imports in every spelling, words outside comments and strings.
 import Testing
 
+/// The rules rely on finding every import, and on finding words only outside comments and strings.
 @Suite struct RuleReadingTests {
     @Test func importsInEverySpelling() {
         let file = SourceFile(

@@ -1,7 +1,9 @@
-/// What a checkpoint pass must not miss: every record that was dirty when it began, and nothing of an earlier one.
+/// A checkpoint pass copies every record that was dirty when it began, and no state from an earlier pass.
 import Foundation
 import LMDB
 import PackedStrings
+import Synchronization
+import TestSupport
 import Testing
 
 @testable import ItemStore
@@ -20,10 +22,11 @@ import Testing
         }
     }
 
-    /// The next collection starts at its first row, wherever the pass was in the one that went.
-    @Test func aCollectionDroppedWhileItIsCopiedHidesNothingOfTheNext() throws {
+    /// After a drop during a pass, the next collection is copied from its first row, wherever the pass was in the
+    /// dropped one.
+    @Test func aDropDuringACopySkipsNoRecordOfTheNextCollection() throws {
         var limits = StoreLimits()
-        // One record a slice, and a pass as soon as there is anything.
+        // One record in each slice, and a pass as soon as there is anything to copy.
         limits.checkpointSliceBytes = 1
         limits.checkpointAtJournalBytes = 1
         let fixture = try StoreFixture(limits: limits)
@@ -35,7 +38,7 @@ import Testing
         try waitForCheckpoint(fixture.store)
 
         try fixture.apply(puts + [.delete(collection: "kept", ids: PackedStrings((0..<5).map(id)))])
-        // After each batch there is a slice: now the pass is past the first rows, and far from the last.
+        // A slice follows each batch. Now the pass is after the first rows, and far from the last.
         for _ in 0..<10 { try fixture.apply([.delete(collection: "kept", ids: PackedStrings([id(1_000)]))]) }
         try fixture.apply([.drop(name: "dropped")])
         try waitForCheckpoint(fixture.store)
@@ -46,10 +49,10 @@ import Testing
         #expect(kept.embeddings(of: ids, 0..<10).isPresent == (0..<10).map { $0 >= 5 })
     }
 
-    /// How many parts a wide vector takes depends on the length of the id before it.
-    @Test func aRowThatGoesToAShorterIDLeavesNoPartBehind() throws {
+    /// The number of parts of a wide vector depends on the length of the id before it.
+    @Test func aRowThatGetsAShorterIDKeepsNoOldPart() throws {
         var limits = StoreLimits()
-        // Only where the test says so.
+        // Checkpoints run only when the test asks for them.
         limits.idleCheckpointMilliseconds = 60_000
         let fixture = try StoreFixture(limits: limits)
         let long = [UInt8](repeating: 0x61, count: 200)
@@ -59,7 +62,7 @@ import Testing
             .put(collection: "wide", id: long, vector: vector, features: nil),
         ])
         try fixture.restart(checkpointing: true)
-        // The free row itself is never copied.
+        // The freed row itself is never copied.
         try fixture.apply([.delete(collection: "wide", ids: PackedStrings([long]))])
         try fixture.apply([.put(collection: "wide", id: id(1), vector: vector.reversed(), features: nil)])
         try fixture.restart(checkpointing: true)
@@ -69,11 +72,11 @@ import Testing
         #expect(answer.values == vector.reversed())
     }
 
-    /// A row is reserved for its id while the write is judged, and a crash must not find that in the tables.
+    /// Judging a write reserves a row for its id. The tables must not contain that row after a crash.
     @Test func makingRoomInTheJournalCopiesNoReservedRow() throws {
         var limits = StoreLimits()
         limits.idleCheckpointMilliseconds = 60_000
-        // Before each group the journal is cut.
+        // The journal is cut before each group.
         limits.journalBytesMax = 1
         let fixture = try StoreFixture(limits: limits)
         try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1))])
@@ -81,21 +84,20 @@ import Testing
         try fixture.apply([.delete(collection: "c", ids: PackedStrings([id(1)]))])
         try fixture.apply([.put(collection: "c", id: id(2), vector: [2], features: nil)])
         fixture.close()
-        let environment = try Environment(
-            directory: fixture.directory.path,
-            options: Environment.Options(mapSize: 1 << 30)
-        )
+        let environment = try fixture.directory.environment()
         try environment.read { transaction in
             let key = RowKey(collection: 1, row: 0)
             try transaction.withValue(of: key, in: try Tables(in: transaction).rows) { value in
-                let record = try RowRecord.decodeFirst(try #require(value), key: key)
-                #expect(record.id.isEmpty, "the row is there under an id that only the journal has")
+                let collection = try Collection(number: 1, configuration: CollectionConfiguration(dimension: 1))
+                try collection.rows.load(try #require(value), key: key, into: collection)
+                let isUsed = collection.place(of: 0).chunk.pointee.flags[0].contains(.isUsed)
+                #expect(!isUsed, "the row is there under an id that only the journal has")
             }
         }
     }
 
-    /// Nothing may hold a dropped collection, which may be most of the memory.
-    @Test func aDroppedCollectionIsLetGoThoughAPassIsUnderWay() throws {
+    /// Nothing may retain a dropped collection, because it may be most of the memory.
+    @Test func aDroppedCollectionIsReleasedDuringAPass() throws {
         var limits = StoreLimits()
         limits.checkpointSliceBytes = 1
         limits.checkpointAtJournalBytes = 1
@@ -108,18 +110,59 @@ import Testing
         weak let dropped = fixture.store.collection(named: "second")
         #expect(dropped != nil)
         try fixture.apply([.drop(name: "second")])
-        #expect(fixture.store.statistics().checkpointPassCount == passes, "the pass is through already")
+        #expect(fixture.store.statistics().checkpointPassCount == passes, "the pass has already ended")
         #expect(dropped == nil)
+    }
+
+    /// Writes keep one pass after another busy, and the records of a dropped collection are erased nevertheless. Then
+    /// their pages are not in use any more, although the file keeps its size.
+    @Test func aDroppedCollectionIsErasedWhileWritesStreamIn() throws {
+        var limits = StoreLimits()
+        limits.checkpointAtJournalBytes = 1
+        limits.checkpointSliceBytes = 20_000
+        limits.takenBytesMax = 1
+        limits.idleCheckpointMilliseconds = 60_000
+        let fixture = try StoreFixture(limits: limits)
+        let configuration = CollectionConfiguration(dimension: 64)
+        let vector = [Float](repeating: 1, count: 64)
+        func put(_ name: String, _ numbers: Range<Int>) throws {
+            try fixture.apply(numbers.map { .put(collection: name, id: id($0), vector: vector, features: nil) })
+        }
+        try fixture.apply([.create(name: "kept", configuration), .create(name: "dropped", configuration)])
+        try put("dropped", 0..<10_000)
+        try fixture.restart(checkpointing: true)
+        let usedBefore = try #require(fixture.store.statistics().usedByteCount)
+        try fixture.store.submit(WriteBatch([.drop(name: "dropped")]) { _ in })
+        // The store's thread is not idle before the last of these batches.
+        let store = fixture.store
+        let isOver = DispatchSemaphore(value: 0)
+        let countAtTheEnd = Atomic<Int>(-1)
+        for round in 0..<300 {
+            let writes = (round % 5 * 100..<round % 5 * 100 + 100).map {
+                Write.put(collection: "kept", id: id($0), vector: vector, features: nil)
+            }
+            try store.submit(
+                WriteBatch(writes) { _ in
+                    guard round == 299 else { return }
+                    countAtTheEnd.store(store.statistics().droppedCollectionCount, ordering: .relaxed)
+                    isOver.signal()
+                }
+            )
+        }
+        try wait(for: isOver, "the writes to end")
+        #expect(countAtTheEnd.load(ordering: .relaxed) == 0)
+        let statistics = fixture.store.statistics()
+        #expect(statistics.droppedCollectionCount == 0)
+        #expect(try #require(statistics.usedByteCount) < usedBefore / 2)
+        #expect(statistics.fileByteCount >= usedBefore)
+        #expect(try #require(statistics.freeByteCount) > 0)
     }
 
     @Test func collectionNumbersEndWithALimit() throws {
         let fixture = try StoreFixture()
         fixture.close()
         do {
-            let environment = try Environment(
-                directory: fixture.directory.path,
-                options: Environment.Options(mapSize: 1 << 30)
-            )
+            let environment = try fixture.directory.environment()
             try environment.write { transaction in
                 let tables = try Tables(in: transaction)
                 try tables.putInteger(UInt32.max - 1, for: MetaKey(.nextCollection), transaction)

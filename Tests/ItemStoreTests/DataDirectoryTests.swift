@@ -2,11 +2,12 @@ import Foundation
 import LMDB
 import Logging
 import PackedStrings
+import TestSupport
 import Testing
 
 @testable import ItemStore
 
-/// What a data directory may and may not be: in use, of another version, damaged, read-only, full.
+/// Data directories in every condition: in use, of another version, damaged, read-only, full.
 @Suite struct DataDirectoryTests {
     private static let quiet: Logger = {
         var logger = Logger(label: "test")
@@ -21,9 +22,9 @@ import Testing
         )
     }
 
-    /// A directory with a bit of everything in its tables, or in its journal.
+    /// A directory with records of every kind in its tables or in its journal.
     private static func filled(checkpointing: Bool) throws -> TemporaryDirectory {
-        let directory = TemporaryDirectory()
+        let directory = try TemporaryDirectory()
         let store = try open(directory)
         _ = try store.apply([
             .create(name: "c", CollectionConfiguration(dimension: 3)),
@@ -32,7 +33,7 @@ import Testing
             .observe(
                 collection: "c",
                 step: 1,
-                sequence: WriterSequence(writer: "w", number: 9),
+                sequence: ProducerSequence(producer: "w", number: 9),
                 ids: PackedStrings([Array("a".utf8)])
             ),
         ])
@@ -40,15 +41,12 @@ import Testing
         return directory
     }
 
-    /// Opens the directory with the LMDB wrapper alone.
+    /// Opens the directory with only the LMDB wrapper.
     private static func tamper(
         _ directory: TemporaryDirectory,
         _ body: (borrowing WriteTransaction, Tables) throws -> Void
     ) throws {
-        let environment = try Environment(
-            directory: directory.path,
-            options: Environment.Options(mapSize: 1 << 30)
-        )
+        let environment = try directory.environment()
         try environment.write { transaction in try body(transaction, try Tables(in: transaction)) }
     }
 
@@ -94,7 +92,7 @@ import Testing
                     let key = FeatureKey(collection: 1, row: 0)
                     try Self.flipByte(at: -2, of: key, in: tables.features, transaction)
                 case "frequency":
-                    let key = FrequencyKey(collection: 1, chunk: 0)
+                    let key = FrequencyKey(collection: 1, record: 0)
                     try Self.flipByte(at: 40, of: key, in: tables.frequency, transaction)
                 default:
                     try Self.flipByte(at: -1, of: MetaKey(.collection, number: 1), in: tables.meta, transaction)
@@ -112,7 +110,7 @@ import Testing
             try Self.tamper(directory) { transaction, tables in
                 let key = try #require(try transaction.first(in: tables.journal))
                 if isMissing {
-                    // The group begins with its length, which is now more than what is there.
+                    // The group begins with its length, which is now greater than the remaining bytes.
                     var bytes = try transaction.withValue(of: key, in: tables.journal) { Array(try #require($0)) }
                     bytes.removeLast()
                     bytes.withUnsafeMutableBytes { Checksum.seal($0, key: key) }
@@ -139,6 +137,47 @@ import Testing
         #expect(try Self.openingFails(directory).code == .corrupt)
     }
 
+    /// The record is whole, and LMDB's trees are, too: a write that the disk has lost, or a page of another copy.
+    @Test(arguments: ["rows", "features", "frequency"], [true, false])
+    func aRecordOfAnotherTimeAndAMissingOneAreNoticed(table: String, isMissing: Bool) throws {
+        let directory = try Self.filled(checkpointing: true)
+        var older: [UInt8] = []
+        func restore<Key: TableKey>(
+            _ key: Key,
+            _ table: Table<Key>,
+            _ transaction: borrowing WriteTransaction
+        ) throws {
+            if older.isEmpty {
+                older = try transaction.withValue(of: key, in: table) { Array(try #require($0)) }
+            } else if isMissing {
+                #expect(try transaction.delete(key, from: table))
+            } else {
+                try older.withUnsafeBytes { try transaction.put($0, for: key, in: table) }
+            }
+        }
+        func visit() throws {
+            try Self.tamper(directory) { transaction, tables in
+                switch table {
+                case "rows": try restore(RowKey(collection: 1, row: 0), tables.rows, transaction)
+                case "features": try restore(FeatureKey(collection: 1, row: 0), tables.features, transaction)
+                default: try restore(FrequencyKey(collection: 1, record: 0), tables.frequency, transaction)
+                }
+            }
+        }
+        try visit()
+        let store = try Self.open(directory)
+        _ = try store.apply([
+            .put(collection: "c", id: Array("a".utf8), vector: [7, 8, 9], features: Array(#"{"x":2}"#.utf8)),
+            .observe(collection: "c", step: 2, sequence: nil, ids: PackedStrings([Array("a".utf8)])),
+        ])
+        store.close(checkpointing: true)
+        withExtendedLifetime(consume store) {}
+        try visit()
+        let error = try Self.openingFails(directory)
+        #expect(error.code == .corrupt)
+        #expect(error.message.contains("corrupt table '\(table)': collection 1 has"), "\(error)")
+    }
+
     // MARK: - Versions and holders
 
     @Test func anUnknownSchemaIsRefused() throws {
@@ -152,7 +191,7 @@ import Testing
     }
 
     @Test func aDirectoryHoldsOneStore() throws {
-        let directory = TemporaryDirectory()
+        let directory = try TemporaryDirectory()
         let first = try Self.open(directory)
         let error = try Self.openingFails(directory)
         #expect(error.code == .directoryInUse)
@@ -161,7 +200,7 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func readOnlyServesWhatIsThereAndRefusesWrites(checkpointing: Bool) throws {
+    func readOnlyServesTheStoredDataAndRefusesWrites(checkpointing: Bool) throws {
         let directory = try Self.filled(checkpointing: checkpointing)
         let store = try Self.open(directory, isReadOnly: true)
         let ids = PackedStrings([Array("a".utf8), Array("b".utf8)])
@@ -173,9 +212,43 @@ import Testing
         store.close()
     }
 
+    @Test func aReadOnlyStoreSaysWhatItHasReplayed() throws {
+        let directory = try Self.filled(checkpointing: false)
+        let store = try Self.open(directory, isReadOnly: true)
+        #expect(store.statistics().replayedGroupCount > 0)
+        #expect(store.statistics().lastGroup == UInt64(store.statistics().replayedGroupCount))
+        store.close()
+    }
+
+    /// A reader does not write its number into `LOCK`, where that of an ended writer may be.
+    @Test func theNumberOfAnEndedProcessIsNotNamed() throws {
+        let directory = try Self.filled(checkpointing: true)
+        try Data("4194999\n".utf8).write(to: URL(fileURLWithPath: directory.path + "/LOCK"))
+        let reader = try Self.open(directory, isReadOnly: true)
+        let error = try Self.openingFails(directory)
+        #expect(error.code == .directoryInUse)
+        #expect(error.message.hasSuffix("is in use by another process, which may be read-only"), "\(error)")
+        reader.close()
+    }
+
+    /// A copy of `data.mdb` alone can be looked at, and stays as it is.
+    @Test func aDataFileAloneIsServedReadOnly() throws {
+        let directory = try Self.filled(checkpointing: true)
+        for name in ["HEAD", "LOCK", "lock.mdb"] {
+            try FileManager.default.removeItem(atPath: directory.path + "/" + name)
+        }
+        let data = try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb"))
+        let store = try Self.open(directory, isReadOnly: true)
+        #expect(store.collection(named: "c")?.idCount == 2)
+        store.close()
+        #expect(try Data(contentsOf: URL(fileURLWithPath: directory.path + "/data.mdb")) == data)
+        let names = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        #expect(Set(names) == ["data.mdb", "LOCK"])
+    }
+
     // MARK: - Bounds
 
-    /// Some network file systems report petabytes, or as many blocks as a number holds.
+    /// Some network file systems report petabytes, or the largest number of blocks that fits the integer.
     @Test func theMapFitsAnAddressSpace() {
         #expect(DataDirectory.mapSize(blockCount: 0, blockSize: 4_096) == 64 << 30)
         #expect(DataDirectory.mapSize(blockCount: 1 << 28, blockSize: 4_096) == 2 << 40)
@@ -187,37 +260,44 @@ import Testing
         var limits = StoreLimits()
         limits.writeQueueBytesMax = 200
         let fixture = try StoreFixture(limits: limits)
-        let tooLarge = WriteBatch([
-            .put(collection: "c", id: [1], vector: [Float](repeating: 0, count: 100), features: nil)
-        ]) { _ in }
+        let gate = Gate()
+        func put(completion: @escaping @Sendable ([WriteOutcome]) -> Void = { _ in }) -> WriteBatch {
+            let vector = [Float](repeating: 0, count: 100)
+            return WriteBatch([.put(collection: "c", id: [1], vector: vector, features: nil)], completion: completion)
+        }
+        // An empty queue takes a batch over its bound.
+        try fixture.store.submit(put { _ in gate.pass() })
+        try gate.waitUntilReached()
+        try fixture.store.submit(put())
         do {
-            try fixture.store.submit(tooLarge)
-            Issue.record("a batch over the bound was taken")
+            try fixture.store.submit(put())
+            Issue.record("a batch was accepted in spite of the bound")
         } catch {
             #expect(error.code == .busy)
         }
+        gate.open()
         fixture.store.close()
         do {
             try fixture.store.submit(WriteBatch([.drop(name: "c")]) { _ in })
-            Issue.record("a closed store took a batch")
+            Issue.record("a closed store accepted a batch")
         } catch {
             #expect(error.code == .draining)
         }
     }
 
-    @Test func limitsOfCollectionsWritersAndSteps() throws {
+    @Test func limitsOfCollectionsProducersAndSteps() throws {
         var limits = StoreLimits()
         limits.collectionsMax = 1
-        limits.sequenceWritersMax = 1
+        limits.producersMax = 1
         let fixture = try StoreFixture(limits: limits)
         let configuration = CollectionConfiguration(dimension: 2)
         let ids = PackedStrings([Array("a".utf8)])
         let outcomes = try fixture.apply([
             .create(name: "c", configuration),
             .create(name: "d", configuration),
-            .observe(collection: "c", step: 1, sequence: WriterSequence(writer: "v", number: 1), ids: ids),
-            .observe(collection: "c", step: 2, sequence: WriterSequence(writer: "w", number: 1), ids: ids),
-            .observe(collection: "c", step: .max, sequence: nil, ids: ids),
+            .observe(collection: "c", step: 1, sequence: ProducerSequence(producer: "v", number: 1), ids: ids),
+            .observe(collection: "c", step: 2, sequence: ProducerSequence(producer: "w", number: 1), ids: ids),
+            .observe(collection: "c", step: RequestedStep(.max, isJump: true), sequence: nil, ids: ids),
             .observe(collection: "c", step: nil, sequence: nil, ids: ids),
         ])
         let codes = outcomes.map { outcome -> StoreError.Code? in
@@ -228,48 +308,54 @@ import Testing
 
     @Test func newIDsBeyondTheMemoryAreRefusedAndNothingIsChanged() throws {
         var limits = StoreLimits()
-        limits.memoryBytesMax = ItemChunk.byteCount(dimension: 2) + 20_000
+        limits.memoryBytesMax = ItemChunk.byteCount(dimension: 2) + 40_000
         let fixture = try StoreFixture(limits: limits)
         func put(_ number: Int) -> Write {
             .put(collection: "c", id: Array("\(number)".utf8), vector: [1, Float(number)], features: nil)
         }
         let outcomes = try fixture.apply(
-            [.create(name: "c", CollectionConfiguration(dimension: 2))] + (0..<1_025).map(put)
+            [.create(name: "c", CollectionConfiguration(dimension: 2, recentCount: 0))] + (0..<1_025).map(put)
         )
         #expect(outcomes.dropLast().allSatisfy { $0 == .done })
         guard case .failed(let error) = outcomes.last else {
-            Issue.record("the write was taken")
+            Issue.record("the write was accepted")
             return
         }
         #expect(error.code == .full && error.message.contains("bytes of memory"), "\(error)")
         let collection = try #require(fixture.store.collection(named: "c"))
         #expect(collection.idCount == 1_024)
-        // Ids that are there can still be written, and room that is freed can be used, at once.
+        // Existing ids can still be written, and freed room can be used at once.
         let again = try fixture.apply([
             put(7), .delete(collection: "c", ids: PackedStrings([Array("8".utf8)])), put(9), put(1_024), put(1_025),
         ])
         #expect(again.dropLast() == [.done, .deleted([true]), .done, .done])
-        // How much the id table takes is a little different from run to run.
+        // The memory of the id table differs a little from run to run.
         guard case .failed(let error) = again.last else {
-            Issue.record("the write was taken")
+            Issue.record("the write was accepted")
             return
         }
         #expect(error.code == .full)
     }
 
-    /// Also when the process ended right after the commit of the drop, of which nothing but the missing catalogue
-    /// record tells.
-    @Test(arguments: [false, true])
-    func recordsOfDroppedCollectionsAreErased(byAnotherProcess: Bool) throws {
+    /// This holds even if the process ended before it erased them. Then the list of dropped collections shows it. In a
+    /// directory of version 2, only the missing catalogue record does.
+    @Test(arguments: [nil, 2, 3] as [UInt32?])
+    func recordsOfDroppedCollectionsAreErased(byProcessOfVersion version: UInt32?) throws {
         let directory = try Self.filled(checkpointing: true)
-        if byAnotherProcess {
+        if let version {
             try Self.tamper(directory) { transaction, tables in
                 _ = try transaction.delete(MetaKey(.collection, number: 1), from: tables.meta)
+                if version == 3 {
+                    try tables.putInteger(UInt64(1), for: MetaKey(.dropped, number: 1), transaction)
+                } else {
+                    try tables.putInteger(version, for: MetaKey(.schema), transaction)
+                }
             }
+            if version == 2 { try FileManager.default.removeItem(atPath: directory.path + "/HEAD") }
         }
         do {
             let store = try Self.open(directory)
-            if !byAnotherProcess { _ = try store.apply([.drop(name: "c")]) }
+            if version == nil { _ = try store.apply([.drop(name: "c")]) }
             _ = try store.apply([.create(name: "c", CollectionConfiguration(dimension: 3))])
             #expect(store.collection(named: "c")?.idCount == 0)
             let deadline = ContinuousClock().now + .seconds(20)
@@ -285,13 +371,15 @@ import Testing
                 try transaction.entryCount(in: tables.frequency),
             ]
             #expect(counts == [0, 0, 0])
+            let key = MetaKey(.dropped, number: 1)
+            #expect(try tables.integer(UInt64.self, for: key, transaction) == nil)
         }
     }
 
     #if os(Linux)
-    /// A child that was forked a moment ago has the open file too, until it runs its program.
+    /// A child process has the open file too, from its fork until it runs its program.
     @Test func aChildProcessDoesNotHoldTheDirectory() throws {
-        let directory = TemporaryDirectory()
+        let directory = try TemporaryDirectory()
         let store = try Self.open(directory)
         let held = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
             let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)")
@@ -301,7 +389,7 @@ import Testing
         #expect(copies.count == 1)
         defer { for copy in copies { close(copy) } }
         store.close()
-        // Held until here; let go with the last reference.
+        // The store is retained until here; its last reference releases the directory.
         withExtendedLifetime(consume store) {}
         _ = try Self.open(directory)
     }

@@ -1,12 +1,13 @@
-#if os(Linux) && canImport(Glibc)
+#if os(Linux)
 import Foundation
 import PackedStrings
 import Testing
+import TestSupport
 
 @testable import ItemStore
 
-/// Commits that fail, on a real LMDB file: its descriptors are exchanged for `/dev/full`, where every write ends in
-/// `ENOSPC`, and put back later.
+/// Failing commits on a real LMDB file. Its descriptors are replaced by `/dev/full`, where every write fails with
+/// `ENOSPC`, and restored later.
 @Suite struct FailingDiskTests {
     private static func id(_ number: Int) -> [UInt8] {
         Array("id-\(number)".utf8)
@@ -22,14 +23,14 @@ import Testing
 
     private static let configuration = CollectionConfiguration(dimension: 1)
 
-    /// `CREATE` has a commit of its own: what becomes of the group behind it changes nothing of that.
-    @Test func aCollectionIsMadeThoughTheWritesBehindItFail() throws {
+    /// `CREATE` has its own commit. A failure of the group after it does not undo it.
+    @Test func aCollectionIsMadeAlthoughTheWritesAfterItFail() throws {
         var limits = StoreLimits()
         limits.groupBytesMax = 64 << 20
         let fixture = try StoreFixture(limits: limits)
         let store = fixture.store
         let disk = try FullDisk(fixture.directory.path + "/data.mdb")
-        // Full as soon as the collection can be seen, while the writes behind it are still being judged.
+        // Fill the disk once the collection is visible, while the writes after it are still being judged.
         let filler = Thread {
             while store.collection(named: "c") == nil { sched_yield() }
             disk.fill()
@@ -47,8 +48,9 @@ import Testing
         #expect(store.collection(named: "c")?.idCount == 3)
     }
 
-    /// Both catalogue records or none, in memory as on disk; and what waits before the swap does not slip through.
-    @Test func aSwapThatIsNotDurableHasNotHappened() throws {
+    /// A swap changes both catalogue records or none, in memory and on disk. Writes queued before the swap fail with
+    /// it.
+    @Test func aSwapThatIsNotDurableHasNoEffect() throws {
         let fixture = try StoreFixture()
         try fixture.apply([
             .create(name: "c", Self.configuration), .create(name: "next", CollectionConfiguration(dimension: 2)),
@@ -63,14 +65,14 @@ import Testing
         #expect(outcomes.map(Self.code) == [.full, .full, .full])
         #expect(dimensions() == [1, 2])
         disk.restore()
-        // As after a kill: no checkpoint, nothing tidied up.
+        // As after a kill: without a checkpoint or any cleanup.
         try fixture.restart(checkpointing: false)
         #expect(dimensions() == [1, 2])
         #expect(fixture.store.collection(named: "c")?.idCount == 1)
 
         let full = try FullDisk(fixture.directory.path + "/data.mdb")
         #expect(try fixture.apply([.swap("c", "next")]) == [.done])
-        // Nothing after its answer is needed for it to last.
+        // The swap was durable when it was answered, so it needs no later write.
         full.fill()
         #expect(try fixture.apply([.swap("c", "next")]).map(Self.code) == [.full])
         #expect(dimensions() == [2, 1])
@@ -80,26 +82,43 @@ import Testing
         #expect(fixture.store.collection(named: "next")?.idCount == 1)
     }
 
-    /// After a failure that storage can't be trusted beyond, nothing is written, by the checkpoint neither.
+    /// After a failure that makes the storage untrustworthy, nothing is written, not even by the checkpoint.
     @Test func afterAFailureTheCheckpointWritesNothing() throws {
         var limits = StoreLimits()
         limits.idleCheckpointMilliseconds = 200
         let fixture = try StoreFixture(limits: limits)
         try fixture.apply([.create(name: "c", Self.configuration), Self.put("c", 1)])
-        fixture.store.status.fail("the disk is on fire")
+        fixture.store.health.fail("the disk is on fire")
         #expect(try fixture.apply([Self.put("c", 2)]).map(Self.code) == [.readOnly])
-        // Idle long enough for a checkpoint.
+        // Stay idle long enough for a checkpoint.
         usleep(500_000)
         #expect(fixture.store.statistics().journalByteCount > 0)
         try fixture.restart(checkpointing: true)
-        #expect(fixture.store.statistics().replayedGroupCount == 1)
+        // The creation and the first write.
+        #expect(fixture.store.statistics().replayedGroupCount == 2)
     }
 
-    /// A failed slice is tried again after a while, also when there is never a moment without writes.
-    @Test func aFailedCheckpointGoesOnUnderLoad() throws {
+    /// LMDB serves no more transactions after it failed to write a meta page, even if there is room again. So the error
+    /// must not promise that a later write may succeed.
+    @Test func noRoomForTheMetaPageEndsWriting() throws {
+        let fixture = try StoreFixture()
+        try fixture.apply([.create(name: "c", Self.configuration)])
+        let disk = try FullDisk(fixture.directory.path + "/data.mdb", isOfMetaPages: true)
+        disk.fill()
+        #expect(try fixture.apply([Self.put("c", 1)]).map(Self.code) == [.readOnly])
+        disk.restore()
+        #expect(try fixture.apply([Self.put("c", 2)]).map(Self.code) == [.readOnly])
+        #expect(fixture.store.statistics().failure?.contains("No space left on device") == true)
+        try fixture.restart(checkpointing: false)
+        #expect(fixture.store.collection(named: "c")?.idCount == 0)
+        #expect(try fixture.apply([Self.put("c", 3)]) == [.done])
+    }
+
+    /// A failed slice is tried again after a while, even if writes never pause.
+    @Test func aFailedCheckpointContinuesUnderLoad() throws {
         var limits = StoreLimits()
         limits.checkpointAtJournalBytes = 1
-        // One record a slice, so that a pass is under way when the disk gets full.
+        // One record in each slice, so that a pass is under way when the disk becomes full.
         limits.checkpointSliceBytes = 1
         limits.idleCheckpointMilliseconds = 1_000
         let fixture = try StoreFixture(limits: limits)
@@ -118,17 +137,17 @@ import Testing
     }
 }
 
-/// The file of an environment, full or not: its data pages, that is. LMDB has opened it once more, with `O_DSYNC`, for
-/// the page that ends a commit; a failure there is one that it does not recover from.
+/// The data file of an environment, which can be made full. LMDB has one descriptor for data pages. It has another one,
+/// opened with `O_DSYNC`, for the meta page that ends a commit, and does not recover from a failure there.
 final class FullDisk: @unchecked Sendable {
     private let saved: [(descriptor: Int32, copy: Int32)]
 
-    init(_ path: String) throws {
+    init(_ path: String, isOfMetaPages: Bool = false) throws {
         let real = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-        // The names first: a copy would be found too.
+        // List the names first, because the list would include a copy.
         let descriptors = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").filter { name in
             (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + name)) == real
-                && fcntl(Int32(name)!, F_GETFL) & O_DSYNC == 0
+                && (fcntl(Int32(name)!, F_GETFL) & O_DSYNC != 0) == isOfMetaPages
         }
         try #require(!descriptors.isEmpty, "'\(real)' is not open")
         saved = descriptors.map { name in (Int32(name)!, dup(Int32(name)!)) }
@@ -144,7 +163,7 @@ final class FullDisk: @unchecked Sendable {
         for (descriptor, copy) in saved { dup2(copy, descriptor) }
     }
 
-    /// Restores nothing: the store may be closed by now, and its descriptors may be another's.
+    /// Restores nothing, because the store may be closed by now, and its descriptors may belong to other files.
     deinit {
         for (_, copy) in saved { close(copy) }
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import ItemStore
 
-/// The structures that everything stands on, against plain ones.
+/// The basic data structures, compared with simple ones.
 @Suite struct MemoryTests {
     @Test(arguments: [1, 2, 3])
     func theIDTableMatchesADictionary(seed: UInt64) {
@@ -16,7 +16,7 @@ import Testing
         func hash(_ id: Int) -> IdentifierTable.Hash {
             withUnsafeBytes(of: id) { IdentifierTable.Hash($0) }
         }
-        // A row stands for its id here, so that a match can be told from a collision.
+        // A row represents its id here, so that a match can be told from a hash collision.
         for _ in 0..<20_000 {
             let id = Int.random(in: 0..<4_000, using: &random)
             if let row = expected.removeValue(forKey: id) {
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    /// Against a list of all observations there were.
+    /// Compares with a list of all observations.
     @Test(arguments: [0, 1, 499, 500, 1_234, 2_000])
     func theBankHoldsTheLastObservations(capacity: Int) {
         var random = SeededGenerator()
@@ -70,28 +70,39 @@ import Testing
             #expect(bank.position == UInt64(all.count))
             let isRight = bank.entries.map(\.row).sorted() == all.suffix(capacity).map(\.row)
             #expect(isRight, "after \(all.count) observations")
-            let chunks = (all.count - run.count..<all.count).map { $0 % max(capacity, 1) / RecentBank.entriesInChunk }
+            let chunks = (all.count - run.count..<all.count).map { $0 % max(capacity, 1) / RecentBank.entriesInRecord }
             #expect(changed == (capacity == 0 ? [] : Set(chunks)))
         }
-        // What must not change stays.
+        // Chunks for which the closure returns false must not change.
         let before = bank.entries
         bank.set(UInt64(all.count), [RecentBank.Entry(row: 0, generation: 9)]) { _ in false }
         #expect(bank.entries == before && bank.position == UInt64(all.count) + 1)
     }
 
-    @Test func theRowBitmapFindsMarkedRowsInOrder() {
-        var bitmap = RowBitmap()
-        let rows = [0, 1, 63, 64, 511, 512, 513, 1_000, 1_023]
-        for row in rows { bitmap.insert(row) }
+    @Test func aRecordSetFindsItsRecordsInOrder() {
+        let set = RecordSet()
+        #expect(set.first(from: 0) == nil && !set.contains(0))
+        let records = [0, 1, 63, 64, 511, 512, 513, 1_000, 1_023, 1_000_000]
+        for record in records.reversed() { set.insert(record) }
         var found: [Int] = []
         var next = 0
-        while let row = bitmap.first(from: next) {
-            found.append(row)
-            next = row + 1
+        while let record = set.first(from: next) {
+            found.append(record)
+            next = record + 1
         }
-        #expect(found == rows)
-        for row in rows { bitmap.remove(row) }
-        #expect(bitmap.first(from: 0) == nil)
+        #expect(found == records)
+        #expect(records.allSatisfy(set.contains) && !set.contains(2) && !set.contains(2_000_000))
+        set.remove(3_000_000)
+        for record in records { set.remove(record) }
+        #expect(set.first(from: 0) == nil)
+    }
+
+    @Test func operationsOfAGroupAreDueForRecordsThatAreOlder() {
+        var applied = AppliedGroups()
+        #expect(applied.isDue(1, for: 0))
+        applied.note(7, for: 5_000)
+        #expect(!applied.isDue(7, for: 5_000) && applied.isDue(8, for: 5_000))
+        #expect(applied.isDue(1, for: 4_999) && applied.isDue(1, for: 0) && applied.isDue(1, for: 100_000))
     }
 
     @Test func operationsReadBackAsTheyWereWritten() throws {
@@ -103,10 +114,19 @@ import Testing
         let entries = [RecentBank.Entry(row: 1, generation: 5), RecentBank.Entry(row: 2, generation: 6)]
         encoder.observe(collection: 9, Hit(step: 11, exponent: 700, weight: 1.25), position: 70, entries)
         encoder.frequencies(collection: 9, Hit(step: 12), rows: [9], gaps: [.nan], counts: [4])
-        encoder.sequence(collection: 9, WriterSequence(writer: "w", number: 13))
+        encoder.producer(collection: 9, ProducerEntry(name: "r/w", number: 13, step: 12), place: 5)
+        encoder.run(collection: 9, TrainerRun(name: "r", offset: -4, lastStep: 16), place: 6)
+        encoder.clock(collection: 9, from: Hit(step: 12), to: Hit(step: 11, exponent: 2, weight: 1.5))
         encoder.sketchObservation(collection: 10, Hit(step: 14), hashes: [1, .max])
         let entry = SketchEntry(hash: 3, gap: 1.5, count: .nan, smallest: 2, smallestStep: 9)
         encoder.sketchFrequencies(collection: 10, Hit(step: 15), [entry])
+        encoder.create(
+            collection: 11,
+            CatalogueRecord(name: "new", configuration: CollectionConfiguration(dimension: 3))
+        )
+        encoder.drop(collection: 12)
+        encoder.swap((13, "b"), (14, "a"))
+        encoder.source(SourcePosition(source: "log", sequence: 15))
         var seen: [String] = []
         try encoder.withBytes { bytes in
             var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
@@ -119,19 +139,25 @@ import Testing
                 "7 assign 3 id", "7 free 4", "8 embedding 5 8 bytes", "8 features 6 {}",
                 "9 observe 11 700 1.25 at 70: row 1 of life 5, row 2 of life 6",
                 "9 frequencies 12 1.0 row 9 gap nil count Optional(4.0)",
-                "9 sequence 13 w", "10 sketch observation 14 1 18446744073709551615",
+                "9 producer r/w 13 12 at 5", "9 run r -4 16 at 6", "9 clock 12 to 11 2 1.5",
+                "10 sketch observation 14 1 18446744073709551615",
                 "10 sketch frequencies 15 3 gap Optional(1.5) count nil smallest 2.0 of 9",
+                "11 create new of dimension 3", "12 drop", "13 swap b, 14 a", "0 source log 15",
             ]
         )
     }
 
     private func describe(_ operation: Operation) -> String {
         switch operation {
+        case .create(let record): "create \(record.name) of dimension \(record.configuration.dimension)"
+        case .drop: "drop"
+        case .swap(let name, let other, let otherName): "swap \(name), \(other) \(otherName)"
+        case .source(let position): "source \(position.source) \(position.sequence)"
         case .assign(let row, let id): "assign \(row) \(String(decoding: id, as: UTF8.self))"
         case .free(let row): "free \(row)"
         case .embedding(let row, let vector): "embedding \(row) \(vector.count) bytes"
         case .features(let row, let json): "features \(row) \(String(decoding: json, as: UTF8.self))"
-        case .observe(let hit, let position, let entries):
+        case .observe(let hit, _, let position, let entries):
             "observe \(hit.step) \(hit.exponent) \(hit.weight) at \(position): "
                 + entries.map { "row \($0.row) of life \($0.generation)" }.joined(separator: ", ")
         case .frequencies(let hit, let entries):
@@ -140,7 +166,7 @@ import Testing
                 return "frequencies \(hit.step) \(hit.weight) row \(entry.row) gap \(entry.gap.debugDescription) "
                     + "count \(entry.count.debugDescription)"
             }()
-        case .sketchObservation(let hit, let hashes):
+        case .sketchObservation(let hit, _, let hashes):
             "sketch observation \(hit.step) \(SketchEntry.hash(hashes, 0)) \(SketchEntry.hash(hashes, 1))"
         case .sketchFrequencies(let hit, let entries):
             {
@@ -148,7 +174,9 @@ import Testing
                 return "sketch frequencies \(hit.step) \(entry.hash) gap \(entry.gap.debugDescription) "
                     + "count \(entry.count.debugDescription) smallest \(entry.smallest) of \(entry.smallestStep)"
             }()
-        case .sequence(let number, let writer): "sequence \(number) \(String(decoding: writer, as: UTF8.self))"
+        case .producer(let entry, let place): "producer \(entry.name) \(entry.number) \(entry.step) at \(place ?? -1)"
+        case .run(let run, let place): "run \(run.name) \(run.offset) \(run.lastStep) at \(place)"
+        case .clock(let old, let new): "clock \(old.step) to \(new.step) \(new.exponent) \(new.weight)"
         }
     }
 }

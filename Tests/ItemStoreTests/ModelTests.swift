@@ -7,7 +7,7 @@ import VectorIndex
 
 @testable import ItemStore
 
-/// Random writes against a plain dictionary model, with restarts, row reuse and the checkpoint running throughout.
+/// Random writes compared with a model of plain dictionaries, while the store restarts, reuses rows and checkpoints.
 @Suite struct ModelTests {
     /// `LOGQD_TEST_SCALE=full`: 50 seeds of 10,000 operations. Otherwise a quick run.
     static let seeds: [UInt64] = Array(1...(TestScale.isFull ? 50 : 4))
@@ -24,46 +24,49 @@ import VectorIndex
 
 private struct ModelRun {
     private var random: SeededGenerator
+    private var writes: RandomWrites
     private let fixture: StoreFixture
     private var model = StoreModel()
     private let seed: UInt64
     private(set) var checkpointPassCount = 0
 
     private static let names = ["a", "wide", "cosine", "drift", "sketch", "drift-sketch"]
-    private static let ids: [[UInt8]] = (0..<60).map { number in
-        number % 7 == 0 ? [UInt8](repeating: UInt8(number + 1), count: number + 20) : Array("id-\(number)".utf8)
-    }
 
     init(seed: UInt64) throws {
         self.seed = seed
         random = SeededGenerator(seed: seed)
+        writes = RandomWrites(seed: seed, names: Self.names)
         var limits = StoreLimits()
-        // Small, so that groups are cut within batches and checkpoint passes run all the time, a few records a slice.
+        // Small limits, so that groups are cut within batches, and checkpoint passes run all the time with a few
+        // records in each slice.
         limits.groupBytesMax = [64, 2_000, 1 << 20].randomElement(using: &random)!
         limits.checkpointAtJournalBytes = 40_000
         limits.journalBytesMax = 400_000
         limits.checkpointSliceBytes = 1_500
         limits.idleCheckpointMilliseconds = Int.random(in: 1...50, using: &random)
-        limits.sequenceWritersMax = 100
+        limits.producersMax = 100
         fixture = try StoreFixture(limits: limits)
     }
 
     mutating func run(operationCount: Int) throws {
         var done = 0
         while done < operationCount {
-            let writes = (0..<Int.random(in: 1...30, using: &random)).map { _ in randomWrite() }
-            let outcomes = try fixture.apply(writes)
-            for (write, outcome) in zip(writes, outcomes) {
+            let batch = (0..<Int.random(in: 1...30, using: &random)).map { _ in
+                let name = Self.names.randomElement(using: &random)!
+                return writes.next(for: name, model.collections[name]?.configuration)
+            }
+            let outcomes = try fixture.apply(batch)
+            for (write, outcome) in zip(batch, outcomes) {
                 let expected = model.apply(write)
                 let context = Comment(rawValue: "seed \(seed), after \(done) operations: \(write)")
                 #expect(simplified(outcome) == expected, context)
-                if case .observed(let snapshot) = outcome, case .observe(let name, _, _, let ids, _) = write {
-                    // As of this write, whatever comes behind it in the batch.
+                if case .observed(let snapshot) = outcome, case .observe(let name, _, _, let ids, _, _) = write {
+                    // The statistics right after this write, before later writes of the batch.
                     let read = snapshot.estimates(0..<ids.count)
                     compareEstimates(StoreModel.strings(ids), read, model.collections[name]!, context)
                 }
             }
-            done += writes.count
+            done += batch.count
             if Int.random(in: 0..<20, using: &random) == 0 { try compare(done) }
             if Int.random(in: 0..<30, using: &random) == 0 {
                 checkpointPassCount += fixture.store.statistics().checkpointPassCount
@@ -74,7 +77,7 @@ private struct ModelRun {
         try restart(checkpointing: false, done)
     }
 
-    /// Everything has to be as it was, bit for bit, and as the model has it.
+    /// Restarts the store. Everything must be as before, bit for bit, and equal the model.
     private func restart(checkpointing: Bool, _ done: Int) throws {
         let before = states()
         try fixture.restart(checkpointing: checkpointing)
@@ -91,104 +94,9 @@ private struct ModelRun {
         case .done: .done
         case .deleted(let flags): .deleted(flags)
         case .observed: .observed
+        case .counted: .done
         case .failed(let error): .failed(error.code)
         }
-    }
-
-    // MARK: - Writes
-
-    private mutating func randomWrite() -> Write {
-        let name = Self.names.randomElement(using: &random)!
-        guard let configuration = model.collections[name]?.configuration ?? Optional(defaultConfiguration(name)) else {
-            preconditionFailure()
-        }
-        switch Int.random(in: 0..<100, using: &random) {
-        case 0..<3: return .create(name: name, defaultConfiguration(name))
-        case 3:
-            return Int.random(in: 0..<8, using: &random) == 0 ? .drop(name: name) : .create(name: name, configuration)
-        case 4: return .swap(name, Self.names.randomElement(using: &random)!)
-        case 5..<45:
-            let isWrong = Int.random(in: 0..<30, using: &random) == 0
-            let vector = (0..<configuration.dimension + (isWrong ? 1 : 0)).map { _ in
-                Float.random(in: -1...1, using: &random)
-            }
-            let isZero = Int.random(in: 0..<40, using: &random) == 0
-            return .put(
-                collection: name,
-                id: randomID(),
-                vector: isZero ? vector.map { _ in 0 } : vector,
-                features: Bool.random(using: &random) ? randomJSON() : nil
-            )
-        case 45..<60: return .delete(collection: name, ids: randomIDs(1...3))
-        case 60..<70: return .setFeatures(collection: name, id: randomID(), json: randomJSON())
-        case 70..<90:
-            let sequence = WriterSequence(
-                writer: "worker-\(Int.random(in: 0..<40, using: &random))",
-                number: Int64.random(in: 1...50, using: &random)
-            )
-            return .observe(
-                collection: name,
-                step: randomStep(),
-                sequence: Bool.random(using: &random) ? sequence : nil,
-                ids: randomIDs(1...20),
-                returnsFrequencies: Bool.random(using: &random)
-            )
-        default:
-            let ids = randomIDs(1...10)
-            return .setFrequencies(
-                collection: name,
-                step: randomStep(),
-                ids: ids,
-                gaps: (0..<ids.count).map { _ in
-                    Bool.random(using: &random) ? .nan : Double.random(in: 0.5...1_000, using: &random)
-                },
-                counts: (0..<ids.count).map { _ in
-                    Bool.random(using: &random) ? .nan : Double(Int.random(in: 0...1_000, using: &random))
-                }
-            )
-        }
-    }
-
-    private func defaultConfiguration(_ name: String) -> CollectionConfiguration {
-        switch name {
-        case "wide": CollectionConfiguration(dimension: 2_100, metric: .l2, alpha: 0.05)
-        case "cosine": CollectionConfiguration(dimension: 3, metric: .cosine, alpha: 0.3)
-        // Steps reach 3,000: several epochs.
-        case "drift": CollectionConfiguration(dimension: 2, halfLife: 2, recentCount: 0)
-        // 60 ids in so few buckets collide all the time.
-        case "sketch":
-            CollectionConfiguration(
-                dimension: 2,
-                alpha: 0.1,
-                sketch: SketchLayout(bucketCount: 50, hashCount: 3, seed: 11)
-            )
-        case "drift-sketch":
-            CollectionConfiguration(
-                dimension: 2,
-                halfLife: 2,
-                sketch: SketchLayout(bucketCount: 5_000, hashCount: 2, seed: 12)
-            )
-        default: CollectionConfiguration(dimension: 4, recentCount: 700)
-        }
-    }
-
-    private mutating func randomID() -> [UInt8] {
-        Self.ids.randomElement(using: &random)!
-    }
-
-    private mutating func randomIDs(_ count: ClosedRange<Int>) -> PackedStrings {
-        PackedStrings((0..<Int.random(in: count, using: &random)).map { _ in randomID() })
-    }
-
-    private mutating func randomJSON() -> [UInt8] {
-        Array(
-            #"{"n":\#(Int.random(in: 0..<1_000_000, using: &random)),"s":"\#(String(repeating: "x", count: Int.random(in: 0..<300, using: &random)))"}"#
-                .utf8
-        )
-    }
-
-    private mutating func randomStep() -> Int64? {
-        Bool.random(using: &random) ? nil : Int64.random(in: 0..<3_000, using: &random)
     }
 
     // MARK: - Comparison
@@ -196,7 +104,7 @@ private struct ModelRun {
     private func compare(_ done: Int) throws {
         let context = Comment(rawValue: "seed \(seed), after \(done) operations")
         #expect(fixture.store.collections().map(\.name) == model.collections.keys.sorted(), context)
-        let ids = PackedStrings(Self.ids)
+        let ids = PackedStrings(RandomWrites.ids)
         let all = 0..<ids.count
         for (name, expected) in model.collections {
             let collection = try #require(fixture.store.collection(named: name), context)
@@ -204,13 +112,13 @@ private struct ModelRun {
             #expect(collection.idCount == expected.items.count, context)
 
             let embeddings = collection.embeddings(of: ids, all)
-            #expect(embeddings.isPresent == Self.ids.map { expected.items[$0]?.vector != nil }, context)
-            #expect(embeddings.values == Self.ids.flatMap { expected.items[$0]?.vector ?? [] }, context)
+            #expect(embeddings.isPresent == RandomWrites.ids.map { expected.items[$0]?.vector != nil }, context)
+            #expect(embeddings.values == RandomWrites.ids.flatMap { expected.items[$0]?.vector ?? [] }, context)
 
             let features = collection.features(of: ids, all)
-            #expect(features.isPresent == Self.ids.map { expected.items[$0]?.features != nil }, context)
+            #expect(features.isPresent == RandomWrites.ids.map { expected.items[$0]?.features != nil }, context)
             #expect(
-                StoreModel.strings(features.json) == Self.ids.map { expected.items[$0]?.features ?? [] },
+                StoreModel.strings(features.json) == RandomWrites.ids.map { expected.items[$0]?.features ?? [] },
                 context
             )
 
@@ -225,10 +133,10 @@ private struct ModelRun {
         _ expected: StoreModel.ModelCollection,
         _ context: Comment
     ) {
-        let sum = zip(Self.ids, read).reduce(0) { $0 + (expected.count(expected.items[$1.0]) > 0 ? $1.1.q : 0) }
+        let sum = zip(RandomWrites.ids, read).reduce(0) { $0 + (expected.count(expected.items[$1.0]) > 0 ? $1.1.q : 0) }
         let total = expected.total
         #expect(total == 0 || abs(sum - 1) < 1e-9 || expected.sketch != nil, context)
-        compareEstimates(Self.ids, read, expected, context)
+        compareEstimates(RandomWrites.ids, read, expected, context)
     }
 
     private func compareEstimates(
@@ -246,7 +154,7 @@ private struct ModelRun {
             #expect(read.state == plain.state && read.p == plain.p && read.lastStep == plain.lastStep, context)
             let count = expected.count(expected.items[id])
             #expect(isNear(read.count, count), context)
-            // Nothing at all and next to nothing: what a hit weighs now is less than half a hit by far.
+            // Skip counts of almost nothing: the present weight of their hits is far less than half a hit.
             if count > 1e-200, total > 0 { #expect(isNear(read.q, count / total), context) }
         }
     }
@@ -255,14 +163,14 @@ private struct ModelRun {
         abs(value - expected) <= 1e-9 * expected + 1e-290
     }
 
-    /// Who can be drawn, and with which probability.
+    /// Compares which items can be drawn, and with which probabilities.
     private func compareDraws(
         _ collection: Collection,
         _ expected: StoreModel.ModelCollection,
         _ context: Comment
     ) throws {
         let drawable = expected.items.filter { $0.value.vector != nil }
-        let excluded = [Self.ids[3], Self.ids[4], Array("nobody".utf8)]
+        let excluded = [RandomWrites.ids[3], RandomWrites.ids[4], Array("nobody".utf8)]
         let rest = drawable.filter { !excluded.contains($0.key) }
         if expected.configuration.sketch != nil {
             for distribution: SampleQuery.Distribution in [.frequency(power: 0), .recent] {
@@ -276,7 +184,7 @@ private struct ModelRun {
                 let count = expected.count(item)
                 return count > 1e-200 ? pow(count, power) : nil
             }
-            // At power 0 a trace of a count is as good as any.
+            // At power 0, a trace of a count has the same weight as any other count.
             if expected.configuration.halfLife != nil, power == 0 || weights.isEmpty { continue }
             let sum = weights.values.reduce(0, +)
             try compareDraw(collection, .frequency(power: power), excluded, weights.mapValues { $0 / sum }, context)

@@ -1,20 +1,20 @@
 import Foundation
-import NIOConcurrencyHelpers
 import PackedStrings
 import SamplingFrequency
+import Synchronization
 import TestSupport
 import Testing
 
 @testable import ItemStore
 
-/// Draws from a store that is being written: their distribution, their probabilities, and who is never drawn.
+/// Draws from a store that is being written: their distribution, their probabilities, and which items are never drawn.
 @Suite struct SamplingTests {
     /// `LOGQD_TEST_SCALE=full`: a million draws.
     private static let drawCount = TestScale.isFull ? 1_000_000 : 200_000
     private static let population = (0..<300).map { Array("item-\($0)".utf8) }
     private static let noise = (0..<200).map { Array("noise-\($0)".utf8) }
 
-    /// Items with counts from 0 to a few thousand, some ids without an embedding among them.
+    /// Items with counts from 0 to a few thousand, and some ids without an embedding.
     private static func filledStore(halfLife: Double? = nil) throws -> StoreFixture {
         let fixture = try StoreFixture()
         let configuration = CollectionConfiguration(dimension: 2, halfLife: halfLife, recentCount: 5_000)
@@ -30,11 +30,11 @@ import Testing
     }
 
     private static func observe(_ ids: [[UInt8]], step: Int64?) -> Write {
-        .observe(collection: "c", step: step, sequence: nil, ids: PackedStrings(ids))
+        .observe(collection: "c", step: RequestedStep(step), sequence: nil, ids: PackedStrings(ids))
     }
 
-    /// Draws while the ids of `noise`, which are excluded, are observed, deleted and put again: the probabilities of the
-    /// others do not change, whatever happens around them.
+    /// Draws while the ids of `noise`, which are excluded, are observed, deleted and put again. This must not change
+    /// the probabilities of the other items.
     @Test(
         arguments: [
             .uniform, .recent, .frequency(power: 0), .frequency(power: 0.5), .frequency(power: 0.75),
@@ -45,7 +45,7 @@ import Testing
     func drawsFollowTheirProbabilitiesWhileOthersAreWritten(distribution: SampleQuery.Distribution) throws {
         let fixture = try Self.filledStore(halfLife: 1_000)
         let collection = try #require(fixture.store.collection(named: "c"))
-        // Observations of others would push the bank's entries out.
+        // Observations of other ids would push entries out of the bank.
         let writesStatistics = distribution != .recent
         try Self.withNoise(in: fixture.store, writesStatistics) {
             var hits: [[UInt8]: Int] = [:]
@@ -57,7 +57,7 @@ import Testing
                 #expect(answer.ids.count == 10_000)
                 for (index, id) in StoreModel.strings(answer.ids).enumerated() {
                     hits[id, default: 0] += 1
-                    // As the steps of others go by all weights fade alike.
+                    // All weights fade alike as other ids advance the step.
                     let known = q[id] ?? answer.q[index]
                     #expect(abs(answer.q[index] - known) < 1e-9 * known)
                     q[id] = known
@@ -74,36 +74,29 @@ import Testing
     }
 
     private static func withNoise(in store: ItemStore, _ writesStatistics: Bool, _ body: () throws -> Void) throws {
-        let state = NIOLockedValueBox((isOver: false, writeCount: 0, failure: (any Error)?.none))
-        let done = DispatchSemaphore(value: 0)
-        Thread.detachNewThread {
-            defer { done.signal() }
+        let isOver = Atomic(false)
+        let writing = Background {
+            var writeCount = 0
             var random = SeededGenerator(seed: 11)
             var step: Int64 = 41
-            while !state.withLockedValue({ $0.isOver }) {
+            while !isOver.load(ordering: .relaxed) {
                 let some = (0..<40).map { _ in noise.randomElement(using: &random)! }
                 var writes: [Write] = [.delete(collection: "c", ids: PackedStrings(some.prefix(10)))]
                 writes += some.map { .put(collection: "c", id: $0, vector: [3, 4], features: nil) }
                 if writesStatistics { writes.append(observe(some, step: step)) }
                 step += 1
-                do {
-                    _ = try store.apply(writes)
-                    state.withLockedValue { $0.writeCount += writes.count }
-                } catch {
-                    return state.withLockedValue { $0.failure = error }
-                }
+                _ = try store.apply(writes)
+                writeCount += writes.count
             }
+            return writeCount
         }
-        defer {
-            state.withLockedValue { $0.isOver = true }
-            #expect(done.wait(timeout: .now() + 60) == .success)
-        }
-        try body()
-        let (writeCount, failure) = state.withLockedValue { ($0.writeCount, $0.failure) }
-        #expect(failure == nil && writeCount > 0)
+        let outcome = Result { try body() }
+        isOver.store(true, ordering: .relaxed)
+        #expect(try writing.wait() > 0)
+        try outcome.get()
     }
 
-    /// Of unique draws the first one is a plain draw, and an item is among them as often as in a simulation of the same
+    /// The first of several unique draws is a plain draw. An item is included as often as in a simulation of the same
     /// process, and nearly as often as `expected` says.
     @Test func uniqueDrawsIncludeAsExpected() throws {
         let fixture = try Self.filledStore()
@@ -129,7 +122,7 @@ import Testing
         let weights = drawn.map { q[$0]! }
         #expect(ChiSquare.excess(drawn.map { first[$0] ?? 0 }, weights: weights) < 1)
 
-        // The same by drawing from a list of cumulative sums, 50,000 times.
+        // Simulate the process 50,000 times, with a list of cumulative sums.
         var random = SeededGenerator(seed: 3)
         var simulated = Array(repeating: 0, count: drawn.count)
         let rounds = 50_000
@@ -152,14 +145,14 @@ import Testing
             let seen = Double(included[id] ?? 0) / Double(requestCount)
             let deviation = (share * (1 - share) * (1 / Double(rounds) + 1 / Double(requestCount))).squareRoot()
             #expect(abs(seen - share) < 5 * deviation + 1e-9, "\(String(decoding: id, as: UTF8.self))")
-            // Which takes the tries for given, and is TensorFlow's approximation too.
+            // `expected` treats the number of tries as given. TensorFlow makes the same approximation.
             let expected = expectedSum[id]! / Double(included[id]!)
             #expect(abs(expected - share) < 0.05 * share + 5 * deviation, "\(String(decoding: id, as: UTF8.self))")
         }
     }
 
-    /// Where a few items hold nearly all of the probability, tries are not made one by one; how many there were, and so
-    /// `expected`, is as if they had been.
+    /// If a few items hold nearly all of the probability, the tries are not made one by one. Their number, and so
+    /// `expected`, must be distributed as if they were.
     @Test func uniqueDrawsOfAFewPopularItemsCostNoMoreTries() throws {
         let fixture = try StoreFixture()
         try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1))])
@@ -175,12 +168,12 @@ import Testing
         for seed in 0..<4_000 as Range<UInt64> {
             let query = SampleQuery(.frequency(power: 1), count: wanted, isUnique: true, seed: seed)
             let answer = try collection.sample(query)
-            // What `expected` says of the rarest row tells how many tries there were.
+            // The number of tries follows from `expected` of the rarest row.
             let (q, expected) = zip(answer.q, answer.expected).min { $0.0 < $1.0 }!
             tries.append((log1p(-expected) / log1p(-q)).rounded())
             #expect(answer.ids.count == wanted || tries.last == Double(100 * wanted))
         }
-        // The same, one by one.
+        // Simulate the same draw with single tries.
         var random = SeededGenerator(seed: 4)
         let ends = counts.reduce(into: [0.0]) { $0.append($0.last! + $1) }.dropFirst()
         let simulated = tries.map { _ -> Double in
@@ -202,7 +195,7 @@ import Testing
         #expect(abs(deviation(tries) - deviation(simulated)) < 5 * noise)
     }
 
-    @Test func whatCannotBeDrawnIsNoError() throws {
+    @Test func nothingToDrawFromIsNotAnError() throws {
         let fixture = try StoreFixture()
         try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1, recentCount: 3))])
         let collection = try #require(fixture.store.collection(named: "c"))
@@ -212,7 +205,8 @@ import Testing
         for distribution in all {
             #expect(try collection.sample(SampleQuery(distribution, count: 5)).ids.isEmpty)
         }
-        // An id that was observed but has no embedding is none either; an item that was not observed only for some.
+        // An observed id without an embedding cannot be drawn. An item that was not observed can be drawn by some
+        // distributions only.
         try fixture.apply([
             Self.observe([Array("a".utf8)], step: 1),
             .put(collection: "c", id: Array("b".utf8), vector: [1], features: nil),
@@ -228,21 +222,21 @@ import Testing
         #expect(StoreModel.strings(unique.ids) == [Array("b".utf8)] && unique.expected == [1])
     }
 
-    /// The order of 10,000 items is reversed; after five half-lives q is that of the new order.
+    /// The order of 10,000 items is reversed. After five half-lives, q follows the new order.
     @Test func qFollowsAPopularityThatDrifts() throws {
         let (itemCount, batch) = (10_000, 256)
         let ids = (0..<itemCount).map { Array("i\($0)".utf8) }
         let fixture = try StoreFixture()
         try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1, halfLife: 1_000))])
         let collection = try #require(fixture.store.collection(named: "c"))
-        // Zipf's law: the popularity in many catalogues.
+        // Zipf's law, as in many catalogues.
         let weights = (0..<itemCount).map { 1 / Double($0 + 10) }
         let total = weights.reduce(0, +)
         let ends = weights.reduce(into: [0.0]) { $0.append($0.last! + $1 / total) }.dropFirst()
         var offset = 0.0
 
-        /// A batch that takes each item as often as it should be taken, to one: the noise of independent draws would hide
-        /// what is to be seen here. The offsets fill the unit interval evenly.
+        /// A batch in which the number of each item differs from its expected number by less than 1. The noise of
+        /// independent draws would hide the effect. The offsets fill the unit interval evenly.
         func nextBatch(isReversed: Bool) -> [[UInt8]] {
             offset = (offset + 0.618_033_988_749_895).truncatingRemainder(dividingBy: 1)
             var item = 0

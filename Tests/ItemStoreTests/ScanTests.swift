@@ -4,7 +4,7 @@ import Testing
 
 @testable import ItemStore
 
-/// Pages of items among many ids that are none.
+/// Pages of items among many ids without an embedding.
 @Suite struct ScanTests {
     @Test func pagesHaveEveryItemOnce() throws {
         let fixture = try StoreFixture()
@@ -13,7 +13,7 @@ import Testing
             .create(name: "c", CollectionConfiguration(dimension: 1)),
             .observe(collection: "c", step: 1, sequence: nil, ids: PackedStrings(ids)),
         ])
-        // Rows are handed out in the order of the ids: the third and the fifth chunk have no item at all.
+        // Rows are assigned in the order of the ids, so the third and the fifth chunk have no item.
         let items = [0, 1, 500, 1_023, 1_024, 2_047, 3_072, 3_073, 4_095, 5_999]
         try fixture.apply(items.map { .put(collection: "c", id: ids[$0], vector: [1], features: nil) })
         let collection = try #require(fixture.store.collection(named: "c"))

@@ -8,8 +8,8 @@ import Testing
 
 @testable import ItemStore
 
-/// A collection whose estimator is a sketch, where it differs from others. (What it estimates, over restarts, random
-/// writes and kills: `ModelTests`, `KillTests`.)
+/// Tests of a collection whose estimator is a sketch, where it differs from other collections. (`ModelTests` and
+/// `KillTests` test its estimates, over restarts, random writes and kills.)
 @Suite struct SketchTests {
     private static func configuration(buckets: Int, hashes: Int) -> CollectionConfiguration {
         CollectionConfiguration(
@@ -21,13 +21,13 @@ import Testing
     private static func observe(_ step: Int, _ ids: some Sequence<Int>) -> Write {
         .observe(
             collection: "c",
-            step: Int64(step),
+            step: RequestedStep(Int64(step)),
             sequence: nil,
             ids: PackedStrings(ids.map { Array("id-\($0)".utf8) })
         )
     }
 
-    @Test func memoryIsWhatItWasAtFirst() throws {
+    @Test func memoryStaysTheSame() throws {
         let fixture = try StoreFixture()
         try fixture.apply([.create(name: "c", Self.configuration(buckets: 10_000, hashes: 3))])
         let collection = try #require(fixture.store.collection(named: "c"))
@@ -42,7 +42,7 @@ import Testing
         #expect(fixture.store.collection(named: "c")?.memoryByteCount == before)
     }
 
-    @Test func whatDoesNotFitIsNotMade() throws {
+    @Test func aSketchThatDoesNotFitIsNotMade() throws {
         var limits = StoreLimits()
         limits.memoryBytesMax = 1 << 20
         let fixture = try StoreFixture(limits: limits)
@@ -61,8 +61,8 @@ import Testing
         #expect(fixture.store.collections().map(\.name) == ["d"])
     }
 
-    /// Every id is in every batch, so its count is the number of the step: in each of its buckets, at every moment.
-    @Test func whatIsReadOfAnIDIsOfOneMoment() throws {
+    /// Every id is in every batch. So in each bucket of an id, the count is always the number of the step.
+    @Test func aReadOfAnIDIsFromOneMoment() throws {
         var limits = StoreLimits()
         limits.checkpointAtJournalBytes = 100_000
         limits.checkpointSliceBytes = 20_000
@@ -97,44 +97,41 @@ import Testing
         #expect(fixture.store.statistics().checkpointPassCount > 0)
     }
 
-    /// A run that belongs to no bucket, and an operation that belongs to no collection without a sketch.
-    @Test func whatBelongsNowhereIsCorrupt() throws {
-        let fixture = try StoreFixture()
-        try fixture.apply([.create(name: "c", Self.configuration(buckets: 100, hashes: 1)), Self.observe(1, 0..<50)])
-        let collection = try #require(fixture.store.collection(named: "c"))
-        let loading = LoadingSketch(try #require(collection.sketch), collection.estimator)
+    /// A page beyond the last bucket, and an observation of a sketch for a collection without one.
+    @Test func pagesAndOperationsWithoutASketchToBelongToAreCorrupt() throws {
+        let collection = try Collection(number: 1, configuration: Self.configuration(buckets: 100, hashes: 1))
+        let pages = try #require(collection.sketchPages)
         #expect(throws: StoreError.self) {
-            try [UInt8](repeating: 0, count: FrequencyRecords.runByteCount).withUnsafeBytes {
-                try loading.load($0, key: FrequencyKey(collection: collection.number, chunk: 4))
+            try [UInt8](repeating: 0, count: 1_040).withUnsafeBytes {
+                try pages.load($0, key: FrequencyKey(collection: 1, record: 4), into: collection)
             }
         }
-        try fixture.apply([.create(name: "exact", CollectionConfiguration(dimension: 1))])
-        let exact = LoadingCollection(try #require(fixture.store.collection(named: "exact")))
+        let exact = try Collection(number: 2, configuration: CollectionConfiguration(dimension: 1))
         let noHashes = UnsafeRawBufferPointer(start: nil, count: 0)
-        #expect(throws: StoreError.self) {
-            try exact.replay(.sketchObservation(Hit(step: 1), hashes: noHashes), group: 9)
+        #expect(throws: StoreError(.corrupt, "corrupt operation in table 'journal', group 9: there is no sketch")) {
+            try exact.apply(.sketchObservation(Hit(step: 1), .dividesGaps, hashes: noHashes), group: 9)
         }
     }
 }
 
-#if os(Linux) && canImport(Glibc)
+#if os(Linux)
 extension FailingDiskTests {
-    /// Runs of a slice that failed are written by a later one.
+    /// A later slice writes the pages of a failed one.
     @Test func aFailedSliceOfASketchIsCopiedAgain() throws {
         var limits = StoreLimits()
         limits.checkpointAtJournalBytes = 1
         limits.checkpointSliceBytes = 10_000
         limits.idleCheckpointMilliseconds = 100
         let fixture = try StoreFixture(limits: limits)
-        // So many buckets that what one slice has lost is not put right by another id in the same run.
+        // With this many buckets, no later id in the same page repairs what a failed slice has lost.
         let sketch = SketchLayout(bucketCount: 200_000, hashCount: 2, seed: 1)
         try fixture.apply([.create(name: "c", CollectionConfiguration(dimension: 1, sketch: sketch))])
         let disk = try FullDisk(fixture.directory.path + "/data.mdb")
         for step in 1...20 {
             let ids = PackedStrings((0..<200).map { Array("id-\($0)-\(step)".utf8) })
-            let observation = Write.observe(collection: "c", step: Int64(step), sequence: nil, ids: ids)
+            let observation = Write.observe(collection: "c", step: RequestedStep(Int64(step)), sequence: nil, ids: ids)
             #expect(try fixture.apply([observation]) == [.done])
-            // Whatever slice comes next fails.
+            // The next slice fails.
             disk.fill()
             usleep(20_000)
             disk.restore()

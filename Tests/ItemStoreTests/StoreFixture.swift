@@ -1,32 +1,17 @@
 import Foundation
+import LMDB
 import Logging
 import NIOConcurrencyHelpers
 import PackedStrings
 import SamplingFrequency
+import TestSupport
 import Testing
 
 @testable import ItemStore
 
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#endif
-
-/// A directory of its own for a test, removed when the test lets it go.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() {
-        path = NSTemporaryDirectory() + "logqd-store-" + UUID().uuidString
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-}
-
-/// A store on a real LMDB environment in a temporary directory, asked one batch at a time.
+/// A store on a real LMDB environment in a temporary directory. It is sent one batch at a time.
 final class StoreFixture {
-    let directory = TemporaryDirectory()
+    let directory: TemporaryDirectory
     var limits: StoreLimits
     private var openStore: ItemStore?
 
@@ -34,6 +19,7 @@ final class StoreFixture {
 
     init(limits: StoreLimits = StoreLimits()) throws {
         self.limits = limits
+        directory = try TemporaryDirectory()
         openStore = try Self.open(directory, limits)
     }
 
@@ -47,10 +33,10 @@ final class StoreFixture {
         close()
     }
 
-    /// Closes the store without a checkpoint, as a crash does, and lets the directory go.
+    /// Closes the store, by default without a checkpoint, as a crash does, and releases the directory.
     func close(checkpointing: Bool = false) {
         openStore?.close(checkpointing: checkpointing)
-        // The directory is let go with the last reference.
+        // The last reference releases the directory.
         openStore = nil
     }
 
@@ -67,6 +53,13 @@ final class StoreFixture {
     }
 }
 
+extension TemporaryDirectory {
+    /// The LMDB environment in this directory, for a look past the store, which must be closed.
+    func environment() throws -> Environment {
+        try Environment(directory: path, options: Environment.Options(mapSize: 1 << 30))
+    }
+}
+
 extension ItemStore {
     /// Submits the writes as one batch and waits for its outcomes.
     func apply(_ writes: [Write]) throws -> [WriteOutcome] {
@@ -78,23 +71,23 @@ extension ItemStore {
                 done.signal()
             }
         )
-        try #require(done.wait(timeout: .now() + 60) == .success, "the store has not answered within a minute")
+        try wait(for: done, "the store to answer")
         return outcomes.withLockedValue { $0 }
     }
 }
 
-/// All that a collection knows of frequencies. The store must be idle.
+/// All statistics of a collection. The store must be idle.
 struct StatisticsState: Equatable {
     let totals: FrequencyTotals
-    let records: [FrequencyRecord]
-    /// Of the sketch, if that is the estimator.
-    let buckets: [FrequencyRecord]
+    let records: [Statistics]
+    /// The buckets of the sketch, if that is the estimator.
+    let buckets: [Statistics]
     let recentPosition: UInt64
     let recent: [RecentBank.Entry]
 
     init(_ collection: Collection) {
         totals = collection.totals
-        records = (0..<collection.writer.rowCount).map { row in
+        records = (0..<collection.owner.rowCount).map { row in
             collection.chunk(of: row).pointee.statistics[Collection.index(of: row)]
         }
         buckets = collection.sketch.map { sketch in (0..<sketch.layout.totalBucketCount).map(sketch.bucket) } ?? []

@@ -1,17 +1,22 @@
 import Foundation
 import PackedStrings
 import SamplingFrequency
+import TestSupport
 import VectorIndex
 
 @testable import ItemStore
 
-/// What the store should hold, as plain dictionaries and the rules written out once more.
+/// The expected content of the store, as plain dictionaries, with an independent implementation of the rules.
 struct StoreModel {
-    struct Item: Equatable {
+    struct Item {
         var vector: [Float]?
         var features: [UInt8]?
-        var record = FrequencyRecord.unseen
-        /// What the count is made of, for a collection with a half-life: how much, as of which step.
+        var count = 0.0
+        /// The steps at which the id was seen, ascending, without those that came too late.
+        var steps: [Int64] = []
+        /// The gap that a trainer has set, if any, and the step up to which it holds.
+        var set: (gap: Double, gapCount: UInt32, step: Int64) = (0, 0, -1)
+        /// With a half-life, the hits that make up the count: their number, and their step.
         var hits: [Hits] = []
 
         struct Hits: Equatable {
@@ -25,16 +30,18 @@ struct StoreModel {
         var items: [[UInt8]: Item] = [:]
         var firstStep: Int64 = -1
         var lastStep: Int64 = -1
+        var lateness: Int64 = 0
         var sequences: [String: Int64] = [:]
-        /// The ids that were observed, the last ones at the end; nil: deleted since.
+        /// The observed ids, the latest last; nil for an id that was deleted since.
         var observed: [[UInt8]?] = []
-        /// Where observations go instead, with their totals, if the estimator is a sketch.
+        /// With a sketch, the destination of observations, with their totals.
         var sketch: FrequencySketch?
-        var sketchTotals = FrequencyTotals()
+        var sketchTotals: FrequencyTotals
 
         var embeddedCount: Int { items.values.count { $0.vector != nil } }
 
-        mutating func note(_ step: Int64) {
+        mutating func note(_ step: Int64, mayBeLate: Bool) {
+            if mayBeLate, lastStep > step, lastStep - step <= 64 { lateness = max(lateness, lastStep - step) }
             firstStep = firstStep < 0 ? step : min(firstStep, step)
             lastStep = max(lastStep, step)
         }
@@ -48,15 +55,45 @@ struct StoreModel {
                     decay: CountDecay(halfLife: configuration.halfLife)
                 )
             }
-            sketchTotals = FrequencyTotals(decay: CountDecay(halfLife: configuration.halfLife))
+            sketchTotals = FrequencyTotals(
+                estimator: GapEstimator(
+                    alpha: configuration.alpha,
+                    decay: CountDecay(halfLife: configuration.halfLife)
+                )
+            )
         }
 
         func estimate(_ id: [UInt8]) -> FrequencyEstimate {
             if let sketch { return sketchEstimate(id, sketch) }
             return SamplingFrequency.estimate(
-                items[id]?.record ?? .unseen,
-                totals: FrequencyTotals(firstStep: firstStep, lastStep: lastStep, count: total),
+                items[id].map(record) ?? .unseen,
+                totals: FrequencyTotals(
+                    firstStep: firstStep,
+                    lastStep: lastStep,
+                    count: total,
+                    lateness: lateness,
+                    estimator: GapEstimator(alpha: configuration.alpha)
+                ),
                 liveItems: embeddedCount
+            )
+        }
+
+        /// The record of an item, with the gaps up to the last complete step.
+        func record(_ item: Item) -> Statistics {
+            var (gap, gapCount, last) = item.set
+            for step in item.steps where step <= lastStep - lateness {
+                if last >= 0 {
+                    gapCount += 1
+                    let weight = max(configuration.alpha, 1 / Double(gapCount))
+                    gap = (1 - weight) * gap + weight * Double(step - last)
+                }
+                last = step
+            }
+            return Statistics(
+                lastStep: max(item.set.step, item.steps.last ?? -1),
+                gap: gap,
+                count: item.count,
+                gapCount: gapCount
             )
         }
 
@@ -66,7 +103,9 @@ struct StoreModel {
             var sum = ExactSum()
             for record in sketch.buckets[0..<sketch.layout.bucketCount] { sum.add(record, totals.decay) }
             totals.count = sum.total(in: totals.epoch)
-            let record = id.withUnsafeBytes { sketch.record(of: sketch.layout.hash($0)) }
+            let record = id.withUnsafeBytes {
+                sketch.record(of: sketch.layout.hash($0), through: totals.lastCompleteStep)
+            }
             return SamplingFrequency.estimate(record, totals: totals, liveItems: embeddedCount)
         }
 
@@ -74,16 +113,16 @@ struct StoreModel {
             StoreModel.strings(ids).map { id in id.withUnsafeBytes { sketch!.layout.hash($0) } }
         }
 
-        mutating func sketchHit(at step: Int64) -> Hit {
+        mutating func sketchHit(at step: Int64, mayBeLate: Bool) -> Hit {
             let hit = sketchTotals.decay.hit(at: step)
-            sketchTotals.note(hit)
+            sketchTotals.note(hit, mayBeLate: mayBeLate)
             return hit
         }
 
-        /// What is left of an id's hits, and of all.
+        /// The count of an id after fading.
         func count(_ item: Item?) -> Double {
             guard let item else { return 0 }
-            guard let halfLife = configuration.halfLife else { return item.record.count }
+            guard let halfLife = configuration.halfLife else { return item.count }
             return item.hits.reduce(0) { $0 + $1.count * exp2(Double($1.step - lastStep) / halfLife) }
         }
 
@@ -97,19 +136,21 @@ struct StoreModel {
 
     var collections: [String: ModelCollection] = [:]
 
-    /// Applies the write and says what the store should answer: nil for done, or the code of its error.
+    /// The outcome that the store should give for a write.
     enum Expected: Equatable {
         case done
         case deleted([Bool])
-        /// With what is known of the ids then.
+        /// With the statistics of the ids at that moment.
         case observed
         case failed(StoreError.Code)
     }
 
     mutating func apply(_ write: Write) -> Expected {
         switch write {
-        case .create(let name, let configuration):
-            if collections[name] != nil { return .failed(.exists) }
+        case .create(let name, let configuration, let ifExists):
+            if let known = collections[name] {
+                return ifExists == .acceptEqual && known.configuration == configuration ? .done : .failed(.exists)
+            }
             collections[name] = ModelCollection(configuration: configuration)
             return .done
         case .drop(let name):
@@ -118,19 +159,21 @@ struct StoreModel {
             guard let old = collections[first], let new = collections[second] else { return .failed(.noCollection) }
             (collections[first], collections[second]) = (new, old)
             return .done
+        case .setClock: preconditionFailure("the model has no clock to set")
         case .put(let name, _, _, _), .delete(let name, _), .setFeatures(let name, _, _),
-            .observe(let name, _, _, _, _), .setFrequencies(let name, _, _, _, _):
+            .observe(let name, _, _, _, _, _), .setFrequencies(let name, _, _, _, _):
             guard var collection = collections[name] else { return .failed(.noCollection) }
             defer { collections[name] = collection }
             let expected = Self.apply(write, to: &collection)
-            if expected == .done, case .observe(_, _, _, _, returnsFrequencies: true) = write { return .observed }
+            if expected == .done, case .observe(_, _, _, _, returnsFrequencies: true, _) = write { return .observed }
             return expected
+        case .replicate: preconditionFailure("the model has no journal")
         }
     }
 
     private static func apply(_ write: Write, to collection: inout ModelCollection) -> Expected {
         switch write {
-        case .create, .drop, .swap: preconditionFailure()
+        case .create, .drop, .swap, .setClock, .replicate: preconditionFailure()
         case .put(_, let id, let vector, let features):
             if vector.count != collection.configuration.dimension { return .failed(.dimension) }
             if collection.configuration.metric == .cosine, vector.allSatisfy({ $0 == 0 }) { return .failed(.badVector) }
@@ -147,59 +190,74 @@ struct StoreModel {
             )
         case .setFeatures(_, let id, let json):
             collection.items[id, default: Item()].features = json
-        case .observe(_, let step, let sequence, let ids, _):
-            if let sequence, let last = collection.sequences[sequence.writer], sequence.number <= last { return .done }
-            let step = step ?? max(collection.lastStep, 0) + 1
-            if let sequence { collection.sequences[sequence.writer] = sequence.number }
-            collection.note(step)
+        case .observe(_, let step, let sequence, let ids, _, _):
+            if let sequence, sequence.number <= collection.sequences[sequence.producer] ?? 0 { return .done }
+            let step = step.step ?? max(collection.lastStep, 0) + 1
+            if let sequence { collection.sequences[sequence.producer] = sequence.number }
+            collection.note(step, mayBeLate: true)
             if collection.sketch != nil {
-                let hit = collection.sketchHit(at: step)
+                let hit = collection.sketchHit(at: step, mayBeLate: true)
                 for hash in collection.hashes(ids) { collection.sketch!.observe(hash, hit) }
                 return .done
             }
             for id in strings(ids) {
-                hit(&collection.items[id, default: Item()].record, step, collection.configuration.alpha)
+                hit(&collection.items[id, default: Item()], step)
                 collection.items[id]!.hits.append(Item.Hits(step: step, count: 1))
                 collection.observed.append(id)
             }
         case .setFrequencies(_, let step, let ids, let gaps, let counts):
-            let step = step ?? max(collection.lastStep, 0) + 1
-            collection.note(step)
-            if collection.sketch != nil {
-                let hit = collection.sketchHit(at: step)
-                for (index, hash) in collection.hashes(ids).enumerated() {
-                    let (gap, count) = (gaps[index], counts[index])
-                    collection.sketch!.set(hash, hit, gap: gap.isNaN ? nil : gap, count: count.isNaN ? nil : count)
-                }
-                return .done
-            }
-            for (index, id) in strings(ids).enumerated() {
-                var record = collection.items[id, default: Item()].record
-                record.lastStep = max(record.lastStep, step)
-                if !gaps[index].isNaN {
-                    record.gap = gaps[index]
-                    record.gapCount = max(record.gapCount, UInt32((1 / collection.configuration.alpha).rounded(.up)))
-                }
-                if !counts[index].isNaN {
-                    record.count = counts[index]
-                    collection.items[id, default: Item()].hits = [Item.Hits(step: step, count: counts[index])]
-                }
-                collection.items[id, default: Item()].record = record
-            }
+            setFrequencies(&collection, step, ids, gaps, counts)
         }
         return .done
     }
 
-    private static func hit(_ record: inout FrequencyRecord, _ step: Int64, _ alpha: Double) {
-        record.count += 1
-        if record.lastStep < 0 {
-            record.lastStep = step
-        } else if step > record.lastStep {
-            record.gapCount += 1
-            let weight = max(alpha, 1 / Double(record.gapCount))
-            record.gap = (1 - weight) * record.gap + weight * Double(step - record.lastStep)
-            record.lastStep = step
+    private static func setFrequencies(
+        _ collection: inout ModelCollection,
+        _ step: RequestedStep,
+        _ ids: PackedStrings,
+        _ gaps: [Double],
+        _ counts: [Double]
+    ) {
+        let step = step.step ?? max(collection.lastStep, 0) + 1
+        collection.note(step, mayBeLate: false)
+        if collection.sketch != nil {
+            let hit = collection.sketchHit(at: step, mayBeLate: false)
+            for (index, hash) in collection.hashes(ids).enumerated() {
+                let (gap, count) = (gaps[index], counts[index])
+                collection.sketch!.set(hash, hit, gap: gap.isNaN ? nil : gap, count: count.isNaN ? nil : count)
+            }
+            return
         }
+        for (index, id) in strings(ids).enumerated() {
+            var item = collection.items[id, default: Item()]
+            let last = max(item.set.step, item.steps.last ?? -1)
+            if !gaps[index].isNaN || step > last {
+                // All gaps so far are part of the gap, before it is set.
+                var complete = collection
+                (complete.lateness, complete.lastStep) = (0, .max)
+                let record = complete.record(item)
+                item.set = (record.gap, record.gapCount, max(last, step))
+                item.steps = []
+            }
+            if !gaps[index].isNaN {
+                item.set.gap = gaps[index]
+                item.set.gapCount = max(item.set.gapCount, UInt32((1 / collection.configuration.alpha).rounded(.up)))
+            }
+            if !counts[index].isNaN {
+                item.count = counts[index]
+                item.hits = [Item.Hits(step: step, count: counts[index])]
+            }
+            collection.items[id] = item
+        }
+    }
+
+    /// A hit that is more than 64 steps late is only counted.
+    private static func hit(_ item: inout Item, _ step: Int64) {
+        item.count += 1
+        let last = max(item.set.step, item.steps.last ?? -1)
+        guard step > item.set.step, step >= last - 64, !item.steps.contains(step) else { return }
+        item.steps.append(step)
+        item.steps.sort()
     }
 
     static func strings(_ packed: PackedStrings) -> [[UInt8]] {

@@ -6,7 +6,7 @@ import VectorIndex
 
 @testable import ItemStore
 
-/// Two collections exchange their names: the data stays where it is, and all that is written later goes by the name.
+/// Two collections exchange their names. The data stays with its collection, and later writes follow the names.
 @Suite struct SwapTests {
     private static func put(_ collection: String, _ id: String, _ vector: [Float]) -> Write {
         .put(collection: collection, id: Array(id.utf8), vector: vector, features: nil)
@@ -15,8 +15,8 @@ import VectorIndex
     private static func observe(_ collection: String, _ step: Int64, _ id: String) -> Write {
         .observe(
             collection: collection,
-            step: step,
-            sequence: WriterSequence(writer: "w", number: step),
+            step: RequestedStep(step),
+            sequence: ProducerSequence(producer: "w", number: step),
             ids: PackedStrings([Array(id.utf8)])
         )
     }
@@ -30,8 +30,8 @@ import VectorIndex
         Array(id.utf8).withUnsafeBytes { store.collection(named: collection)?.vector(of: $0) }
     }
 
-    /// What is written before and after is in the journal, or in the tables, under the number; the names come from the
-    /// catalogue as it is in the end.
+    /// Data in the journal and in the tables belongs to the collection's number. Names come from the final state of the
+    /// catalogue.
     @Test(arguments: [false, true])
     func theNameMovesAndTheDataStays(checkpointing: Bool) throws {
         let fixture = try StoreFixture()
@@ -41,7 +41,7 @@ import VectorIndex
                 Self.put("next", "a", [3, 4, 5]),
                 Self.observe("live", 7, "a"),
                 .swap("live", "next"),
-                // In one batch with it: each is judged by the name as it is by then.
+                // These are in the same batch as the swap. Each is judged by the names at its position.
                 Self.put("live", "b", [6, 7, 8]),
                 Self.put("live", "c", [1, 2]),
                 Self.put("next", "b", [9, 10]),
@@ -62,7 +62,8 @@ import VectorIndex
             #expect(Self.vector(fixture.store, "live", "b") == [6, 7, 8])
             #expect(Self.vector(fixture.store, "next", "a") == [1, 2])
             #expect(Self.vector(fixture.store, "next", "b") == [9, 10])
-            // The writer's numbers are of the data too: in the one that was observed before, 7 was there already.
+            // Producers' sequence numbers also belong to the data. The collection observed before the swap had already
+            // seen 7.
             #expect(live.totals.count == 1)
             #expect(next.totals.count == 1)
             try fixture.restart(checkpointing: checkpointing)
@@ -81,7 +82,7 @@ import VectorIndex
         #expect(fixture.store.collection(named: "next") === live)
     }
 
-    @Test func withoutBothNothingMoves() throws {
+    @Test func aSwapWithAMissingCollectionMovesNothing() throws {
         let fixture = try StoreFixture()
         try fixture.apply(Self.create)
         let live = try #require(fixture.store.collection(named: "live"))
@@ -93,8 +94,8 @@ import VectorIndex
         #expect(fixture.store.collections().map(\.name) == ["live", "next"])
     }
 
-    /// A name that moved is free when its collection goes, and the other collection keeps all it has.
-    @Test func whatIsDroppedAfterwardsIsWhatHasTheNameThen() throws {
+    /// If a collection is dropped after a swap, its new name becomes free. The other collection keeps its data.
+    @Test func aLaterDropFollowsTheNewNames() throws {
         let fixture = try StoreFixture()
         try fixture.apply(Self.create + [Self.put("live", "a", [1, 2]), Self.put("next", "a", [3, 4, 5])])
         #expect(
@@ -107,8 +108,8 @@ import VectorIndex
         }
     }
 
-    /// Whoever has looked a collection up goes on with it; whoever looks up later has the other.
-    @Test func aReaderKeepsWhatItLookedUp() throws {
+    /// A reader keeps the collection that it has looked up. A later look-up finds the other one.
+    @Test func aReaderKeepsTheCollectionThatItLookedUp() throws {
         let fixture = try StoreFixture()
         try fixture.apply(Self.create + [Self.put("live", "a", [1, 2]), Self.put("next", "a", [3, 4, 5])])
         let old = try #require(fixture.store.collection(named: "live"))

@@ -1,4 +1,4 @@
-// What is taken of the items that were found: ranks, the margin to positives, samples.
+// The selection from the found items: ranks, the margin to positives, samples.
 
 import PackedStrings
 import TestSupport
@@ -70,11 +70,11 @@ import VectorIndex
         var query = query(1...40)
         query.except = ids(["3", "10", "30", "nobody", "featured"])
         query.margin = TopKMargin(positives: query.except, width: 0)
-        // Of ranks 1 to 40, which are items 0 to 42 without three, those that score −30 or less.
+        // Ranks 1 to 40 are items 0 to 42 without three. Of these, the ones that score −30 or less.
         #expect(try hits(collection, query).map(\.id) == (31...42).map { "\($0)" })
         #expect(try hits(collection, query).map(\.rank) == Array(29...40))
         query.margin?.width = 2
-        // One that scores just so is in.
+        // An item whose score equals the limit is included.
         #expect(try hits(collection, query).map(\.id) == (32...42).map { "\($0)" })
         query.margin?.width = 2.5
         #expect(try hits(collection, query).first?.id == "33")
@@ -90,7 +90,7 @@ import VectorIndex
         let collection = try fill(store)
         var hopeless = query(1...5)
         hopeless.margin = TopKMargin(positives: ids(["nobody", "featured"]), width: 1)
-        // Its neighbours in the pass are answered, those that share its thread too.
+        // Its neighbours in the pass are answered, including those on the same thread.
         var neighbour = query(1...5)
         neighbour.margin = TopKMargin(positives: ids(["1"]), width: 1)
         let pass = TopKPass(collection, [query(1...5), hopeless, neighbour])
@@ -108,7 +108,7 @@ import VectorIndex
         #expect(found == [0: ["0", "1", "2", "3", "4"], 2: ["2", "3", "4"]])
     }
 
-    @Test func aSampleOfMoreThanThereIsIsAll() throws {
+    @Test func aSampleLargerThanTheResultIsTheWholeResult() throws {
         let store = try StoreFixture()
         let collection = try fill(store)
         for strategy in [TopKSample.Strategy.top, .random(seed: nil), .random(seed: 0)] {
@@ -134,18 +134,18 @@ import VectorIndex
         #expect(first.map(\.rank) == first.map(\.rank).sorted(), "best first")
         #expect(try draw(7) == first)
         #expect(try draw(8) != first)
-        // 390 over 20 sets: twice the same one would be a wonder.
+        // There are 390 over 20 (binomial) possible sets, so two equal draws are practically impossible.
         #expect(try draw(nil) != draw(nil))
     }
 
-    /// Of 12 ranks 4 are drawn, thousands of times: each rank and each pair of ranks as often as the next.
+    /// Draws 4 of 12 ranks thousands of times. All ranks must be equally frequent, and so must all pairs of ranks.
     @Test func randomSamplesAreUniform() throws {
         let store = try StoreFixture()
         let collection = try fill(store, count: 12)
         let (rankCount, sampleCount, drawCount) = (12, 4, TestScale.isFull ? 100_000 : 12_000)
         var ranks = [Int](repeating: 0, count: rankCount)
         var pairs = [Int](repeating: 0, count: rankCount * rankCount)
-        // Several queries in a pass, for speed; each has a seed of its own.
+        // Several queries in a pass, for speed. Each has its own seed.
         for first in stride(from: 0, to: drawCount, by: 8) {
             let answers = collection.topK(
                 (first..<first + 8).map { seed in
@@ -161,8 +161,8 @@ import VectorIndex
                 }
             }
         }
-        // Drawn without replacement the statistic of the ranks is chi-square of 11 degrees times 8/11; that of the pairs
-        // has a mean of 60 and a standard deviation of 13. Both limits are passed with a probability below 1/1,000.
+        // Without replacement, the statistic of the ranks is chi-square of 11 degrees times 8/11. That of the pairs has
+        // a mean of 60 and a standard deviation of 13. Each limit is exceeded with a probability below 1/1,000.
         let draws = Double(drawCount)
         #expect(chiSquare(ranks, expected: draws * 4 / 12) * 11 / 8 < 31.3)
         let upper = pairs.enumerated().filter { $0.offset / rankCount < $0.offset % rankCount }.map(\.element)

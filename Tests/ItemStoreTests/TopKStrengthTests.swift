@@ -1,8 +1,8 @@
-// Scores less λ·ln q: against arithmetic on what LOGQ says, alone, and while everything is observed and rewritten.
+// Scores less λ·ln q, compared with arithmetic on LOGQ's values: at rest, and while everything is observed and
+// rewritten.
 
 import Dispatch
 import Foundation
-import NIOConcurrencyHelpers
 import PackedStrings
 import SamplingFrequency
 import Synchronization
@@ -26,7 +26,7 @@ import VectorIndex
 
     private struct Hit: Equatable {
         let id: String
-        /// Its bits.
+        /// The bits of the score.
         let score: UInt64
 
         init(_ id: String, _ score: Double) {
@@ -39,15 +39,15 @@ import VectorIndex
 
     enum Observations: CaseIterable {
         case none
-        /// Of few items often, of many hardly ever.
+        /// Few items often, many items rarely.
         case plain
-        /// The same, plus counts that a trainer has set to oddities.
+        /// The same, plus unusual counts that a trainer has set.
         case odd
         /// With a half-life.
         case fading
-        /// With one so short that counts are of three epochs.
+        /// With a half-life so short that counts belong to three epochs.
         case faded
-        /// In a sketch whose buckets are shared by most ids.
+        /// In a sketch in which most ids share their buckets.
         case sketched
         case sketchedAndFading
 
@@ -85,10 +85,12 @@ import VectorIndex
         guard observations != .none else { return items }
         for step in 1...20 {
             let batch = (0..<2_000).map { _ in
-                // Small numbers above all, and some ids without an embedding.
+                // Mostly small numbers, and some ids without an embedding.
                 "\(Int(3_000 * pow(Double.random(in: 0..<1, using: &random), 4)))"
             }
-            try store.apply([.observe(collection: "c", step: Int64(60 * step), sequence: nil, ids: ids(batch))])
+            try store.apply([
+                .observe(collection: "c", step: RequestedStep(Int64(60 * step)), sequence: nil, ids: ids(batch))
+            ])
         }
         guard observations == .odd else { return items }
         let oddities = [
@@ -109,7 +111,7 @@ import VectorIndex
         return items
     }
 
-    /// By what `LOGQ` says and plain arithmetic.
+    /// The ranking by the values of `LOGQ` and plain arithmetic.
     private func ranked(
         _ items: [Item],
         _ collection: Collection,
@@ -169,14 +171,14 @@ import VectorIndex
             }
             try windowAndMargin(items, collection, queries[0])
         }
-        // None at all is just the score.
+        // A strength of zero gives the plain score.
         var plain = TopKQuery(vector: QueryVector(Self.vector(&random), metric: metric), k: 60)
         plain.strength = -0.0
         let expected = ranked(items, collection, plain)
         #expect(hits(collection.topK(plain)) == expected.prefix(60).map { Hit($0.id, $0.score) })
     }
 
-    /// Radius, exceptions, ranks and margin are about the same kind of score.
+    /// Radius, exceptions, ranks and margin use the corrected score, too.
     private func windowAndMargin(_ items: [Item], _ collection: Collection, _ query: TopKQuery) throws {
         var query = query
         let all = ranked(items, collection, query)
@@ -219,10 +221,10 @@ import VectorIndex
         }
     }
 
-    /// The bound from a count's first bits is one, and not much more.
+    /// The bound computed from a count's first bits is a true bound, and it is not much above the exact value.
     @Test func boundsOfCorrections() {
         var random = SeededGenerator()
-        var summary = Collection.Summary(totals: FrequencyTotals())
+        var summary = Collection.Summary(totals: FrequencyTotals(estimator: GapEstimator(alpha: 0.5)))
         summary.itemCount = 1_000
         let fading = CountDecay(halfLife: 3)
         let cases: [(total: Double, lastStep: Int64, decay: CountDecay)] = [
@@ -230,20 +232,25 @@ import VectorIndex
             (0, 9, fading), (12_345, 9, fading), (0x1p60, 4_000, fading), (12_345, .max, fading),
         ]
         for (total, lastStep, decay) in cases {
-            summary.totals = FrequencyTotals(firstStep: 0, lastStep: lastStep, count: total, decay: decay)
+            summary.totals = FrequencyTotals(
+                firstStep: 0,
+                lastStep: lastStep,
+                count: total,
+                estimator: GapEstimator(alpha: 0.5, decay: decay)
+            )
             for strength in Self.strengths {
                 let correction = ScoreCorrection(strength: strength, summary: summary)
                 var bounds = CorrectionBounds(correction)
                 let counts = Self.counts(&random)
                 let records = counts.shuffled(using: &random).map {
-                    FrequencyRecord(lastStep: .random(in: -1...6_000, using: &random), gap: 2, count: $0, gapCount: 1)
+                    Statistics(lastStep: .random(in: -1...6_000, using: &random), gap: 2, count: $0, gapCount: 1)
                 }
-                var values = [Float](repeating: .nan, count: records.count)
-                bounds.write(of: records, count: records.count, to: &values)
+                var values: [Float] = []
+                bounds.withBounds { bound in values = records.map(bound) }
                 for (record, value) in zip(records, values) {
                     let exact = correction.corrected(0, record)
                     let width = strength.magnitude * 0.016 + exact.magnitude * 0x1p-17 + 0x1p-119
-                    // Subnormal counts are all in one group.
+                    // All subnormal counts are in one group.
                     let count = summary.totals.count(of: record)
                     let isTight = count == 0 || count >= .leastNormalMagnitude
                     if Double(value) < exact || (isTight && Double(value) > exact + width) {
@@ -258,7 +265,7 @@ import VectorIndex
         var counts: [Double] = (0..<400).map { Double($0) }
         let largest = Double.greatestFiniteMagnitude.bitPattern
         for _ in 0..<500 { counts.append(Double(bitPattern: UInt64.random(in: 0...largest, using: &random))) }
-        // Those that share a place in the table, and where one group ends.
+        // Counts that share an entry of the table, and counts at the border of two groups.
         for exponent in -24...40 {
             let power = Double(sign: .plus, exponent: exponent, significand: 1)
             counts += [power, power.nextDown]
@@ -268,9 +275,9 @@ import VectorIndex
 
     // MARK: - During writes
 
-    /// Some items are never written nor observed, others are rewritten and observed all the time, in versions: a version
-    /// adds an observation of each of them, so it tells their counts and the total, and then gives them other vectors.
-    /// Each answer must be the right one for the total of one version, with each of those others as it was in one of its
+    /// Some items are never written or observed. The others are observed and rewritten all the time, in versions. A
+    /// version adds an observation of each of them, which determines their counts and the total, and then changes their
+    /// vectors. Each answer must be right for the total of one version. Each of the other items must be in one of its
     /// states while the query ran.
     @Test(arguments: [0.4, -0.4])
     func exactWhileItemsAreObservedAndRewritten(strength: Double) throws {
@@ -281,23 +288,16 @@ import VectorIndex
         let churn = try Churn(store.store, fixed, collection)
         try churn.write(version: 1)
         let isDone = Atomic(false)
-        let failure = NIOLockedValueBox<(any Error)?>(nil)
-        let done = DispatchSemaphore(value: 0)
-        Thread.detachNewThread {
-            do {
-                var version = 2
-                while !isDone.load(ordering: .relaxed) {
-                    try churn.write(version: version)
-                    version += 1
-                }
-            } catch {
-                failure.withLockedValue { $0 = error }
+        let writing = Background {
+            var version = 2
+            while !isDone.load(ordering: .relaxed) {
+                try churn.write(version: version)
+                version += 1
             }
-            done.signal()
         }
         defer {
             isDone.store(true, ordering: .relaxed)
-            #expect(done.wait(timeout: .now() + TestScale.patienceSeconds) == .success)
+            #expect(throws: Never.self) { try writing.wait() }
         }
         for _ in 0..<(TestScale.isFull ? 2_000 : 100) {
             var query = TopKQuery(vector: QueryVector(Self.vector(&random), metric: .dot), k: 40)
@@ -308,8 +308,7 @@ import VectorIndex
             let isRight = (first...last).contains { churn.explains(answer, query, totalOf: $0, versions: first...last) }
             try #require(isRight, "\(answer) has no explanation among the versions \(first...last)")
         }
-        if let error = failure.withLockedValue({ $0 }) { throw error }
-        #expect(churn.acknowledged.load(ordering: .acquiring) > 10, "it was rewritten meanwhile")
+        #expect(churn.acknowledged.load(ordering: .acquiring) > 10, "the items were not rewritten during the test")
     }
 
     private final class Churn: Sendable {
@@ -332,7 +331,7 @@ import VectorIndex
             submitted.store(version, ordering: .releasing)
             let observed = PackedStrings(ids.map { Array($0.utf8) })
             _ = try store.apply(
-                [.observe(collection: "c", step: Int64(1_200 + version), sequence: nil, ids: observed)]
+                [.observe(collection: "c", step: RequestedStep(Int64(1_200 + version)), sequence: nil, ids: observed)]
                     + ids.map {
                         .put(collection: "c", id: Array($0.utf8), vector: vector($0, version), features: nil)
                     }
@@ -347,12 +346,17 @@ import VectorIndex
         }
 
         private func score(_ vector: [Float], count: Double, total: Double, _ query: TopKQuery) -> Double {
-            let record = FrequencyRecord(lastStep: 1, gap: 0, count: count, gapCount: 0)
-            let totals = FrequencyTotals(firstStep: 1, lastStep: 1, count: total)
+            let record = Statistics(lastStep: 1, gap: 0, count: count, gapCount: 0)
+            let totals = FrequencyTotals(
+                firstStep: 1,
+                lastStep: 1,
+                count: total,
+                estimator: GapEstimator(alpha: 0.5)
+            )
             return query.vector.score(vector) - query.strength * log(estimate(record, totals: totals, liveItems: 1).q)
         }
 
-        /// Whether the answer is right, if C was that of a version.
+        /// Whether the answer is right if the total is that of this version.
         func explains(_ answer: [Hit], _ query: TopKQuery, totalOf version: Int, versions: ClosedRange<Int>) -> Bool {
             let total = totalAtFirst + Double(version * ids.count)
             let cutoff = Double(bitPattern: answer.last!.score)
@@ -366,7 +370,7 @@ import VectorIndex
                 return false
             }
             return ids.allSatisfy { id in
-                // Observed first, then put.
+                // A version observes first, then puts.
                 var scores: [Double] = []
                 for count in versions {
                     for version in max(1, count - 1)...count {

@@ -1,4 +1,4 @@
-// Searches of a real store, alone, several in a pass, several threads on a pass, and while everything is rewritten.
+// Searches of a real store: alone, several in a pass, several threads on a pass, and while everything is rewritten.
 
 import Foundation
 import NIOConcurrencyHelpers
@@ -47,7 +47,7 @@ extension TopKPass {
         ])
         var items: [Item] = []
         for number in 0..<count {
-            // Ids of all lengths, those too that do not fit a slot.
+            // Ids of all lengths, including those that do not fit a slot.
             let id = "\(number)" + String(repeating: "x", count: number % 30)
             items.append(Item(id: id, vector: Self.vector(&random)))
         }
@@ -103,7 +103,7 @@ extension TopKPass {
                 query.except = PackedStrings(except.map { Array($0.utf8) } + [Array("nobody".utf8)])
                 #expect(hits(collection.topK(query)) == expected(items, query, without: except))
 
-                // A lowest score that an item has just so: it is in.
+                // An item whose score equals the lowest allowed score is included.
                 query = TopKQuery(vector: vector, ranks: 1...40, scoreMin: best[20].score)
                 #expect(hits(collection.topK(query)) == Array(best[...20]))
                 query.scoreMin = best[0].score.nextUp
@@ -128,8 +128,8 @@ extension TopKPass {
             DispatchQueue.concurrentPerform(iterations: 4) { _ in
                 if pass.takePart() { last.withLockedValue { $0 += 1 } }
             }
-            #expect(last.withLockedValue { $0 } == 1, "just one participant fetches the outcomes")
-            // One that comes too late has nothing to do.
+            #expect(last.withLockedValue { $0 } == 1, "exactly one participant fetches the outcomes")
+            // A participant that comes too late has nothing to do.
             #expect(!pass.takePart())
             for (query, outcome) in zip(queries, pass.outcomes()) {
                 #expect(hits(try outcome.get()) == expected(items, query))
@@ -158,7 +158,7 @@ extension TopKPass {
         if case .success = alone.outcomes()[0] { Issue.record("answered after its deadline") }
     }
 
-    @Test func anIDThatIsMetTwiceIsNoticed() {
+    @Test func anIDThatIsSeenTwiceIsNoticed() {
         let query = TopKQuery(vector: QueryVector([1], metric: .dot), k: 3)
         var items = RankedItems(query)
         func insert(_ score: Double, _ id: String) {
@@ -174,9 +174,9 @@ extension TopKPass {
 
     // MARK: - During writes
 
-    /// Some items never change: among them the answer must be the exact one. The others are rewritten all the time, each
-    /// time with a vector that its id and version tell, and some deleted and put again: each of them must be judged by
-    /// one version that it had while the query ran.
+    /// Some items never change. For them the answer must be exact. The others are rewritten all the time with vectors
+    /// that follow from their id and version, and some are deleted and put again. Each of these must be judged by one
+    /// version that it had while the query ran.
     @Test func exactWhileItemsAreRewritten() throws {
         var random = SeededGenerator()
         let store = try StoreFixture()
@@ -202,7 +202,7 @@ extension TopKPass {
                 try check(answer, query, fixed, churn, first...last)
             }
         }
-        #expect(churn.acknowledged.load(ordering: .acquiring) > 10, "it was rewritten meanwhile")
+        #expect(churn.acknowledged.load(ordering: .acquiring) > 10, "the items were not rewritten during the test")
     }
 
     private func check(
@@ -213,15 +213,15 @@ extension TopKPass {
         _ versions: ClosedRange<Int>
     ) throws {
         try #require(answer.count == 40)
-        try #require(Set(answer.map(\.id)).count == 40, "an id twice")
+        try #require(Set(answer.map(\.id)).count == 40, "an id occurs twice")
         let cutoff = answer.last!
         let best = expected(fixed, query)
         let ofFixed = answer.filter { !$0.id.hasPrefix("churn") }
-        try #require(ofFixed == Array(best.prefix(ofFixed.count)), "items that nobody wrote")
-        if ofFixed.count < best.count { try #require(best[ofFixed.count].score <= cutoff.score, "one was left out") }
+        try #require(ofFixed == Array(best.prefix(ofFixed.count)), "wrong order of the items that are never written")
+        if ofFixed.count < best.count { try #require(best[ofFixed.count].score <= cutoff.score, "an item is missing") }
         for hit in answer where hit.id.hasPrefix("churn") {
             let scores = versions.compactMap { churn.vector(hit.id, version: $0) }.map { query.vector.score($0) }
-            try #require(scores.contains(hit.score), "\(hit) is no version from \(versions)")
+            try #require(scores.contains(hit.score), "\(hit) matches none of the versions \(versions)")
         }
         let answered = Set(answer.map(\.id))
         for id in churn.ids where !answered.contains(id) {
@@ -233,7 +233,7 @@ extension TopKPass {
         }
     }
 
-    /// Items that are rewritten, a version at a time.
+    /// The items that are rewritten, one version at a time.
     private final class Churn: Sendable {
         let ids: [String]
         let submitted = Atomic(0)
@@ -245,7 +245,7 @@ extension TopKPass {
             ids = (0..<itemCount).map { "churn-\($0)" }
         }
 
-        /// Nil where the version has no such item.
+        /// Nil if the item does not exist in this version.
         func vector(_ id: String, version: Int) -> [Float]? {
             let number = Int(id.dropFirst(6))!
             guard (number + version) % 5 != 0 else { return nil }
@@ -267,16 +267,11 @@ extension TopKPass {
         }
     }
 
-    /// Runs `body` while `work` runs on a thread of its own.
+    /// Runs `body` while `work` runs on another thread.
     private func during(_ work: @escaping @Sendable () throws -> Void, _ body: () throws -> Void) throws {
-        let failure = NIOLockedValueBox<(any Error)?>(nil)
-        let done = DispatchSemaphore(value: 0)
-        Thread.detachNewThread {
-            do { try work() } catch { failure.withLockedValue { $0 = error } }
-            done.signal()
-        }
-        defer { #expect(done.wait(timeout: .now() + TestScale.patienceSeconds) == .success) }
-        try body()
-        if let error = failure.withLockedValue({ $0 }) { throw error }
+        let background = Background(work)
+        let outcome = Result { try body() }
+        try background.wait()
+        try outcome.get()
     }
 }

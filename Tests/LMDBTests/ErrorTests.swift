@@ -1,4 +1,4 @@
-/// Errors say what was attempted, on which table; a full map, disk or file is told from a broken one.
+/// Errors name the attempt and the table. A full map, disk or file has another error than a damaged file.
 import Foundation
 import LMDB
 import Testing
@@ -20,7 +20,7 @@ import Testing
             )
             #expect(error?.isFull == true)
             #expect(error?.isFatal == false)
-            // Nothing was changed, and there is room for less.
+            // Nothing was changed, and there is room for a smaller write.
             try environment.write { transaction in
                 #expect(try transaction.entryCount(in: table) == 0)
                 try transaction.put("x", for: PairKey(1, 1), in: table)
@@ -43,12 +43,27 @@ import Testing
         }
     }
 
+    /// After an error that is not certainly harmless it is unknown what was stored.
+    @Test func everyErrorButKnownHarmlessOnesIsFatal() {
+        // MDB_KEYEXIST (of an append), MDB_CORRUPTED, MDB_PANIC, MDB_BAD_TXN and MDB_BAD_DBI.
+        for code in [EIO, EROFS, ESTALE, ENODEV, EINVAL, 9_999, -30_799, -30_796, -30_795, -30_782, -30_780] {
+            #expect(LMDBError(code: code, attempt: .commit).isFatal, "\(code)")
+        }
+        // MDB_NOTFOUND, MDB_MAP_FULL, MDB_READERS_FULL and MDB_TXN_FULL.
+        for code in [ENOSPC, EDQUOT, EFBIG, EBUSY, ENOMEM, -30_798, -30_792, -30_790, -30_788] {
+            #expect(!LMDBError(code: code, attempt: .commit).isFatal, "\(code)")
+        }
+        #expect(!LMDBError(code: EACCES, attempt: .begin).isFatal)
+        #expect(LMDBError(code: EACCES, attempt: .commit).isFatal)
+        #expect(LMDBError(code: ENOSPC, attempt: .commit, isEnvironmentLost: true).isFatal)
+        #expect(!LMDBError(code: ENOSPC, attempt: .commit, isEnvironmentLost: true).isFull)
+    }
+
     @Test func missingTable() throws {
         try withTemporaryEnvironment { environment in
             let error = #expect(throws: LMDBError.self) {
                 try environment.read { transaction in _ = try Table<PairKey>(named: "rows", in: transaction) }
             }
-            #expect(error?.isNotFound == true)
             #expect(error?.description.hasPrefix("could not open table 'rows': MDB_NOTFOUND") == true)
         }
     }
@@ -61,7 +76,7 @@ import Testing
         #expect(error?.description == "could not open the environment: No such file or directory")
     }
 
-    @Test func fileThatIsNoDatabase() throws {
+    @Test func fileThatIsNotADatabase() throws {
         try withTemporaryDirectory { directory in
             try Data(repeating: 0x2A, count: 16_384).write(to: URL(filePath: directory + "/data.mdb"))
             let error = #expect(throws: LMDBError.self) {
@@ -110,7 +125,7 @@ import Testing
                     #expect(throws: LMDBError(code: EBUSY, attempt: .openTable, table: "third")) {
                         try environment.read { inner in _ = try Table<PairKey>(named: "third", in: inner) }
                     }
-                    // A table that is open already is there for everybody.
+                    // A table that is already open is available to every transaction.
                     let again = try environment.read { inner in try Table<PairKey>(named: "pairs", in: inner) }
                     #expect(again.name == table.name)
                 }
@@ -118,14 +133,14 @@ import Testing
         }
     }
 
-    /// The limit on the size of files counts for the whole process, hence the child.
+    /// The limit on file sizes applies to the whole process, so the test runs in a child process.
     @Test func fileSizeLimitIsFullAndNotFatal() async {
         await #expect(processExitsWith: .success) {
             try withTemporaryEnvironment(mapSize: 64 << 20) { environment in
                 let table = try environment.openPairs()
                 try environment.write { transaction in try transaction.put("kept", for: PairKey(0, 0), in: table) }
                 signal(SIGXFSZ, SIG_IGN)
-                // Not a whole number of pages: the system writes a part and LMDB reports EIO.
+                // The limit is not a whole number of pages: the system writes a part, and LMDB reports EIO.
                 var limit = rlimit(rlim_cur: (1 << 20) + 1_000, rlim_max: .max)
                 #if canImport(Darwin)
                 setrlimit(RLIMIT_FSIZE, &limit)

@@ -1,13 +1,11 @@
-/// What the tests share: a directory that goes when the test ends, a key with two fields.
-import Foundation
+/// Shared by the tests: a directory that is removed when the test ends, and a key with two fields.
 import LMDB
+import TestSupport
 
-/// Makes a temporary directory for `body`, and removes it afterwards.
+/// Creates a temporary directory for `body`, and removes it afterwards.
 func withTemporaryDirectory<R>(_ body: (String) throws -> R) throws -> R {
-    let url = FileManager.default.temporaryDirectory.appending(path: "lmdb-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
-    defer { try? FileManager.default.removeItem(at: url) }
-    return try body(url.path)
+    let directory = try TemporaryDirectory()
+    return try withExtendedLifetime(directory) { try body(directory.path) }
 }
 
 func withTemporaryEnvironment<R>(mapSize: Int = 64 << 20, _ body: (Environment) throws -> R) throws -> R {
@@ -62,7 +60,7 @@ extension Transaction {
         try withValue(of: key, in: table) { bytes in bytes.map { String(decoding: $0, as: UTF8.self) } }
     }
 
-    /// The whole table, as text a person can read.
+    /// The whole table as readable text.
     func dump(_ table: Table<PairKey>, from first: PairKey? = nil, limit: Int = .max) throws -> [String] {
         var lines: [String] = []
         try forEach(in: table, from: first) { key, bytes in

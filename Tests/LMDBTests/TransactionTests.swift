@@ -1,12 +1,13 @@
-/// Commit and abort, snapshots, and what stops a transaction that is used wrongly.
+/// Commit and abort, snapshots, and the checks that stop wrong use of a transaction.
 import Foundation
 import LMDB
+import TestSupport
 import Testing
 
 private struct Refusal: Error {}
 
 @Suite struct TransactionTests {
-    @Test func whatIsCommittedIsThereAfterReopening() throws {
+    @Test func committedDataIsThereAfterReopening() throws {
         try withTemporaryDirectory { directory in
             do {
                 let environment = try Environment(directory: directory, options: .init(mapSize: 1 << 20))
@@ -34,7 +35,7 @@ private struct Refusal: Error {}
                 }
             }
             #expect(try environment.dump(table) == ["1.1=old"])
-            // The abort gave the lock back.
+            // The abort released the lock.
             try environment.write { transaction in try transaction.put("next", for: PairKey(1, 1), in: table) }
             #expect(try environment.dump(table) == ["1.1=next"])
         }
@@ -45,7 +46,7 @@ private struct Refusal: Error {}
             let table = try environment.openPairs()
             try environment.write { transaction in try transaction.put("before", for: PairKey(1, 1), in: table) }
             try environment.read { old in
-                // On the same thread: readers belong to their transaction.
+                // Works on the same thread, because a reader belongs to its transaction.
                 try environment.write { transaction in
                     try transaction.put("after", for: PairKey(1, 1), in: table)
                     #expect(try transaction.text(of: PairKey(1, 1), in: table) == "after")
@@ -108,7 +109,7 @@ private struct Refusal: Error {}
                 try environment.write { transaction in try transaction.put("text", for: PairKey(1, 1), in: table) }
             }
             let environment = try Environment(directory: directory, options: readOnly)
-            // A table that was opened by a reader stays open after it.
+            // A table that a reader opened stays open after it.
             let table = try environment.read { transaction in try Table<PairKey>(named: "pairs", in: transaction) }
             #expect(try environment.dump(table) == ["1.1=text"])
             #expect(throws: LMDBError(code: EACCES, attempt: .begin)) { try environment.write { _ in } }
@@ -130,7 +131,7 @@ private struct Refusal: Error {}
         }
     }
 
-    // Wrong use stops the program, so it is done in a child process.
+    // Wrong use ends the program, so it runs in a child process.
 
     @Test func writeWithinWriteStops() async {
         let result = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
@@ -146,15 +147,11 @@ private struct Refusal: Error {}
             try withTemporaryEnvironment { environment in
                 let table = try environment.openPairs()
                 try environment.write { transaction in
-                    // The compiler refuses to send a transaction elsewhere; a pointer to it gets past.
+                    // The compiler does not let a transaction be sent elsewhere. A pointer to it avoids that check.
                     withUnsafePointer(to: transaction) { pointer in
                         nonisolated(unsafe) let pointer = pointer
-                        let isDone = DispatchSemaphore(value: 0)
-                        Thread.detachNewThread {
-                            _ = try? pointer.pointee.entryCount(in: table)
-                            isDone.signal()
-                        }
-                        isDone.wait()
+                        let other = Background { _ = try? pointer.pointee.entryCount(in: table) }
+                        try? other.wait()
                     }
                 }
             }

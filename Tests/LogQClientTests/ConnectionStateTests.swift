@@ -4,13 +4,13 @@ import WireProtocol
 
 @testable import LogQClient
 
-/// The state machine without a socket. Exchanges are strings here.
+/// Tests the state machine without a socket. Exchanges are strings here.
 @Suite struct ConnectionStateTests {
     private func makeState(replyByteCountMax: Int = 1 << 20) -> ConnectionState<String> {
         ConnectionState<String>(replyByteCountMax: replyByteCountMax)
     }
 
-    /// What happened, as text: "a: [0 rows, NOITEM]".
+    /// The events as text: "a: [0 rows, NOITEM]".
     private func events(_ state: inout ConnectionState<String>) -> [String] {
         var events: [String] = []
         while true {
@@ -61,7 +61,7 @@ import WireProtocol
         }
     }
 
-    @Test func aLostConnectionReturnsWhatWasOutstandingWithTheRepliesThatCame() {
+    @Test func aLostConnectionReturnsOutstandingExchangesWithTheirReplies() {
         var state = makeState()
         state.sent("a", requestCount: 2)
         state.sent("b", requestCount: 1)
@@ -78,7 +78,7 @@ import WireProtocol
     }
 
     @Test(arguments: ["+OK\r\n", "OK\n", "OK -1\n", "OK 1e3\n", "\n", "HTTP/1.1 400 Bad Request\r\n", "ERR\n"])
-    func whatIsNoReplyEndsTheConnection(text: String) {
+    func textThatIsNotAReplyEndsTheConnection(text: String) {
         var state = makeState()
         state.sent("a", requestCount: 1)
         state.received(ByteBuffer(string: text))
@@ -86,7 +86,7 @@ import WireProtocol
         #expect(state.connectionEnded(.closed).map(\.exchange) == ["a"])
     }
 
-    @Test func aReplyNobodyAskedForEndsTheConnectionAndIsQuoted() {
+    @Test func anUnrequestedReplyEndsTheConnectionAndIsQuoted() {
         var state = makeState()
         state.received(ByteBuffer(string: "ERR LIMIT got 4097 connections, expected at most 4096\n"))
         guard case .fail(let loss) = state.nextAction() else {
@@ -119,7 +119,7 @@ import WireProtocol
         let outbox = Outbox(requestsMax: 10, bytesMax: 100)
         let first = submission(6, 10)
         #expect(outbox.submit(first))
-        #expect(!outbox.submit(submission(4, 10)), "the event loop is awake already")
+        #expect(!outbox.submit(submission(4, 10)), "the event loop is already awake")
         _ = outbox.submit(submission(2, 10))
         _ = outbox.submit(submission(1, 10))
         #expect(counts(outbox.takeReady()) == [6, 4])
@@ -140,7 +140,7 @@ import WireProtocol
         #expect(counts(outbox.takeReady()) == [3])
     }
 
-    @Test func aSealedOutboxFinishesWhatItAccepted() async {
+    @Test func aSealedOutboxFinishesAcceptedRequests() async {
         let outbox = Outbox(requestsMax: 1, bytesMax: 100)
         let accepted = [submission(1, 1), submission(1, 1)]
         for submission in accepted { _ = outbox.submit(submission) }
@@ -156,7 +156,7 @@ import WireProtocol
         #expect(outbox.isDone)
     }
 
-    @Test func aFailedOutboxFailsWhatWaits() async {
+    @Test func aFailedOutboxFailsWaitingRequests() async {
         let outbox = Outbox(requestsMax: 1, bytesMax: 100)
         let submissions = [submission(1, 1), submission(1, 1)]
         for submission in submissions { _ = outbox.submit(submission) }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import LogQClient
 
-/// The client against a scripted server on a real socket.
+/// Tests the client against a scripted server on a real socket.
 @Suite struct ConnectionTests {
     private func connect(
         _ server: ScriptedServer,
@@ -97,7 +97,7 @@ import Testing
         await server.stop()
     }
 
-    @Test func whatIsUnderWayIsBounded() async throws {
+    @Test func requestsUnderWayAreBounded() async throws {
         let open = NIOLockedValueBox(false)
         let server = try await ScriptedServer { line in
             line.hasPrefix("HELLO") || open.withLockedValue { $0 } ? ScriptedServer.polite(line) : .silence
@@ -105,7 +105,7 @@ import Testing
         let client = try await connect(server) { $0.requestsUnderWayMax = 5 }
         let tasks = (0..<12).map { _ in Task { try await client.ping() } }
         #expect(await eventually { server.requests.count == 5 })
-        // The sixth waits for a reply; nothing else could reveal that it does not come, so give it many turns.
+        // The sixth request waits for a reply. Give it many turns, because no event shows that it does not arrive.
         for _ in 0..<2_000 { await Task.yield() }
         #expect(server.requests.count == 5)
         open.withLockedValue { $0 = true }
@@ -169,7 +169,7 @@ import Testing
         #expect(await cancelled.value == [.cancelled])
         for _ in 0..<2_000 { await Task.yield() }
         #expect(!hasStarted.withLockedValue { $0 })
-        // Both must have met the silence, or they would be answered twice.
+        // Both must have arrived before the script answers, because otherwise they would be answered twice.
         #expect(await eventually { server.requests.count == 2 })
         open.withLockedValue { $0 = true }
         try await server.say("OK 0\nOK 0\n")
@@ -246,7 +246,7 @@ import Testing
         await server.stop()
     }
 
-    @Test func aServerThatTalksNonsenseIsLeft() async throws {
+    @Test func theClientLeavesAServerThatSendsNonsense() async throws {
         let server = try await ScriptedServer { line in
             line == "PING" ? .text("PONG\n") : ScriptedServer.polite(line)
         }
@@ -280,7 +280,7 @@ import Testing
         await server.stop()
     }
 
-    @Test func closeWaitsForRepliesAndRefusesWhatComesLater() async throws {
+    @Test func closeWaitsForRepliesAndRefusesLaterRequests() async throws {
         let server = try await ScriptedServer { line in
             line == "PING" ? .silence : ScriptedServer.polite(line)
         }
@@ -303,7 +303,7 @@ import Testing
         await server.stop()
     }
 
-    @Test func closeDoesNotWaitForEverIfItsTaskIsCancelled() async throws {
+    @Test func closeDoesNotWaitForeverIfItsTaskIsCancelled() async throws {
         let server = try await ScriptedServer { line in
             line.hasPrefix("DROP") ? .silence : ScriptedServer.polite(line)
         }
@@ -320,7 +320,7 @@ import Testing
         await server.stop()
     }
 
-    @Test func aClientThatIsLetGoClosesItsConnection() async throws {
+    @Test func aReleasedClientClosesItsConnection() async throws {
         let server = try await ScriptedServer()
         do {
             let client = try await connect(server)
@@ -343,17 +343,17 @@ import Testing
         #expect(noPort?.code == .connectFailed)
     }
 
-    @Test func aServerThatDoesNotGreetInTimeIsLeft() async throws {
+    @Test func theClientLeavesAServerThatDoesNotGreetInTime() async throws {
         let server = try await ScriptedServer { _ in .silence }
         let error = await failure { _ = try await connect(server) { $0.connectTimeout = .milliseconds(50) } }
         #expect(error?.code == .connectFailed)
-        // On a machine under load the time may already be over before the connection is made, with other words.
+        // On a machine under load, the time may run out before the connection is made, with another message.
         #expect(error?.message.hasSuffix(" in time") == true)
         #expect(await eventually { server.isDeserted })
         await server.stop()
     }
 
-    @Test func aServerThatTurnsTheConnectionAwaySaysWhy() async throws {
+    @Test func theErrorOfARefusedConnectionHasTheReason() async throws {
         let server = try await ScriptedServer { _ in .last("ERR LIMIT got 4097 connections\n") }
         let error = await failure { _ = try await connect(server) }
         #expect(error == LogQError(.limit, "got 4097 connections", request: "HELLO"))

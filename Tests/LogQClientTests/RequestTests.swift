@@ -4,7 +4,7 @@ import WireProtocol
 
 @testable import LogQClient
 
-/// Every request as the line it becomes, and every reply as the value it becomes. The texts are those of PROTOCOL.md.
+/// Every request as a line, and every reply as a value. The texts are those of PROTOCOL.md.
 @Suite struct RequestTests {
     private func line<Reply>(_ request: LogQRequest<Reply>) throws -> String {
         var writer = RequestWriter(vectorFormat: .base64)
@@ -33,6 +33,10 @@ import WireProtocol
         #expect(
             try line(.create("songs", dimension: 64, metric: .l2, alpha: 0.05))
                 == "CREATE songs dim=64 metric=l2 alpha=0.05\n"
+        )
+        #expect(
+            try line(.create("songs", dimension: 2, ifMissing: true))
+                == "CREATE songs dim=2 metric=dot if_missing=true\n"
         )
         #expect(try line(.drop("songs")) == "DROP songs\n")
         #expect(try line(.swap("songs", "songs-next")) == "SWAP songs songs-next\n")
@@ -71,7 +75,8 @@ import WireProtocol
                     timeout: .milliseconds(250)
                 )
             )
-                == "TOPK songs 400 range_min=101 range_max=500 radius=-0.25 except=b with=vector timeout_ms=250 like=a\n"
+                == "TOPK songs 400 range_min=101 range_max=500 radius=-0.25 except=b with=vector timeout_ms=250 "
+                + "like=a\n"
         )
         #expect(
             try line(
@@ -86,8 +91,8 @@ import WireProtocol
                     with: [.rank, .logQ]
                 )
             )
-                == "TOPK songs 400 strength=-0.5 except=b margin=0.05 sample=20 strategy=random seed=18446744073709551615 "
-                + "with=rank,logq like=a\n"
+                == "TOPK songs 400 strength=-0.5 except=b margin=0.05 sample=20 strategy=random "
+                + "seed=18446744073709551615 with=rank,logq like=a\n"
         )
         #expect(try line(.topK("c", 5, nearest: .like("a"), sample: .top(2))) == "TOPK c 5 sample=2 like=a\n")
         #expect(
@@ -110,7 +115,7 @@ import WireProtocol
         #expect(try line(.observe("songs", step: 100, ids: ["a", "b", "a"])) == "OBSERVE songs 100 a b a\n")
         #expect(
             try line(
-                .observe("songs", step: nil, ids: ["a"], sequence: WriterSequence(writer: "worker-1", number: 7))
+                .observe("songs", step: nil, ids: ["a"], sequence: ProducerSequence(producer: "worker-1", number: 7))
             ) == "OBSERVE songs - seq=worker-1:7 a\n"
         )
         let updates = [FrequencyUpdate("a", gap: 4, count: 9), FrequencyUpdate("b", gap: 2.5), FrequencyUpdate("c")]
@@ -119,7 +124,7 @@ import WireProtocol
             try line(.observe("songs", step: 3, ids: ["a", "a b"], returning: .p))
                 == "OBSERVE songs 3 return=logq unit=p a a%20b\n"
         )
-        let sequence = WriterSequence(writer: "w", number: 7)
+        let sequence = ProducerSequence(producer: "w", number: 7)
         #expect(
             try line(
                 .observe(
@@ -142,6 +147,10 @@ import WireProtocol
 
     @Test func linesOfSample() throws {
         #expect(try line(.sample("songs", 5)) == "SAMPLE songs 5 by=uniform\n")
+        #expect(
+            try line(.sample("songs", 5, unique: true, insist: true))
+                == "SAMPLE songs 5 by=uniform unique=true insist=true\n"
+        )
         #expect(
             try line(.sample("songs", 5, by: .frequency(power: 0.75), unique: true, except: ["a b", "c"], seed: .max))
                 == "SAMPLE songs 5 by=frequency power=0.75 unique=true except=a%20b,c seed=18446744073709551615\n"
@@ -168,7 +177,7 @@ import WireProtocol
             try LogQRequest.get("c", [id]).line.write(to: &writer)
             let bytes = Array(writer.buffer.readableBytesView)
             #expect(bytes.filter { $0 == 0x20 }.count == 2 && bytes.filter { $0 == 0x0A }.count == 1)
-            // What stands on the wire is what comes back.
+            // The id reads back as it was written.
             var decoder = ReplyDecoder(replyBytesMax: 1 << 20)
             decoder.append(ByteBuffer(bytes: Array("OK 1\n7 ".utf8) + bytes.dropFirst(6)))
             let reply = try #require(try decoder.next())
@@ -176,7 +185,7 @@ import WireProtocol
         }
     }
 
-    @Test func whatWouldBreakALineIsRefusedBeforeItIsSent() {
+    @Test func textThatWouldBreakALineIsRefusedBeforeItIsSent() {
         func code<Reply>(_ request: LogQRequest<Reply>) -> LogQError.Code? {
             do {
                 _ = try line(request)
@@ -203,7 +212,7 @@ import WireProtocol
         #expect(code(.sample("c", 1, by: .mixed(inBatch: 1, uniform: .nan))) == .badRequest)
         #expect(code(.sample("c", 1, except: ["a", ""])) == .badID)
         #expect(
-            code(.observe("c", step: 1, ids: ["a"], sequence: WriterSequence(writer: "a b", number: 1))) == .badRequest
+            code(.observe("c", step: 1, ids: ["a"], sequence: .init(producer: "a b", number: 1))) == .badRequest
         )
     }
 
@@ -223,7 +232,8 @@ import WireProtocol
                 .collections(),
                 """
                 OK 2
-                songs dim=2 metric=cosine alpha=0.01 items=3 ids=4 half_life=2.5 recent=16384 max_ids=- buckets=- hashes=-
+                songs dim=2 metric=cosine alpha=0.01 items=3 ids=4 half_life=2.5 recent=16384 max_ids=- \
+                buckets=- hashes=-
                 urls dim=1 metric=dot alpha=0.1 items=0 ids=0 half_life=- recent=0 max_ids=- buckets=5000 hashes=2
 
                 """

@@ -1,26 +1,16 @@
-/// A port of the loopback address on which nobody listens, and on which no other test can begin to: it is bound.
+/// A port of the loopback address without a listener. It is bound, so no other test can listen on it.
 import NIOCore
-
-#if canImport(Darwin)
-import Darwin
-#elseif canImport(Musl)
-import Musl
-#else
-import Glibc
-#endif
+import SystemSupport
+import TestSupport
 
 final class ReservedPort: Sendable {
     let number: Int
     private let descriptor: Int32
 
     init() throws {
-        #if canImport(Glibc)
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        #else
-        let descriptor = socket(AF_INET, SOCK_STREAM, 0)
-        #endif
+        let descriptor = try makeSocket(AF_INET)
         self.descriptor = descriptor
-        // Zero is any port.
+        // Zero selects any port.
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian

@@ -2,18 +2,18 @@ import NIOConcurrencyHelpers
 import NIOCore
 import NIOPosix
 
-/// A real socket that plays the daemon: every line that arrives goes to a script, which says what to send back.
+/// A real socket in place of the daemon. A script decides the reply to every line that arrives.
 final class ScriptedServer: Sendable {
     enum Answer {
-        /// Send this.
+        /// Sends this text.
         case text(String)
-        /// Send nothing (yet).
+        /// Sends nothing.
         case silence
-        /// Send this, then close.
+        /// Sends this text, then closes.
         case last(String)
     }
 
-    /// Answers HELLO as a daemon does, and everything else with `OK 0`.
+    /// Answers HELLO like a daemon, and everything else with `OK 0`.
     static func polite(_ line: String) -> Answer {
         line.hasPrefix("HELLO") ? .text("OK 2\nserver logqd\nversion 1.2.3\n") : .text("OK 0\n")
     }
@@ -25,12 +25,12 @@ final class ScriptedServer: Sendable {
     /// All lines so far.
     var lines: [String] { seen.withLockedValue { $0 } }
 
-    /// Lines but the greeting.
+    /// All lines except the greeting.
     var requests: [String] { lines.filter { !$0.hasPrefix("HELLO") } }
 
     var port: Int { channel.localAddress!.port! }
 
-    /// `dripping`: replies are sent a byte at a time, each in a write of its own.
+    /// With `dripping`, replies are sent one byte at a time, each in its own write.
     init(
         unixSocketPath: String? = nil,
         dripping: Bool = false,
@@ -43,7 +43,7 @@ final class ScriptedServer: Sendable {
                     children.withLockedValue { $0.append(channel) }
                     try channel.pipeline.syncOperations.addHandler(
                         ScriptHandler(dripping: dripping) { line in
-                            // A line counts as seen once its answer is decided, and before that is sent.
+                            // A line counts as seen once its answer is decided, and before the answer is sent.
                             let answer = script(line)
                             seen.withLockedValue { $0.append(line) }
                             return answer
@@ -58,7 +58,7 @@ final class ScriptedServer: Sendable {
         }
     }
 
-    /// Sends text that no line asked for, on every connection. It is on its way, before any later answer, when this returns.
+    /// Sends unrequested text on every connection. When it returns, the text is on its way, before any later answer.
     func say(_ text: String) async throws {
         for child in children.withLockedValue({ $0 }) {
             try await child.writeAndFlush(ByteBuffer(string: text))

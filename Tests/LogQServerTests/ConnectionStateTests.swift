@@ -3,11 +3,11 @@ import Testing
 
 @testable import LogQServer
 
-/// The state machine alone: no socket, no store, no thread.
+/// Tests the state machine without a socket, a store or a thread.
 struct ConnectionStateTests {
     private typealias State = ConnectionState<String>
 
-    /// `#expect` takes no value that can't be copied; this takes what was asked of it.
+    /// `#expect` accepts no noncopyable value, so this takes the evaluated condition.
     private func expect(_ condition: Bool, _ location: SourceLocation = #_sourceLocation) {
         #expect(condition, sourceLocation: location)
     }
@@ -18,9 +18,9 @@ struct ConnectionStateTests {
         return answers
     }
 
-    @Test func answersLeaveInTheOrderOfTheRequests() {
+    @Test func answersAreSentInTheOrderOfTheRequests() {
         var state = State()
-        let places = (0..<4).map { _ in state.start(.search, heldByteCount: 1) }
+        let places = (0..<4).map { _ in state.start(.query, heldByteCount: 1) }
         state.finish(places[2], with: "c")
         state.finish(places[1], with: "b")
         expect(answers(&state) == [])
@@ -39,28 +39,28 @@ struct ConnectionStateTests {
         expect(state.mayStart(.write))
         expect(state.mayStart(.session))
         expect(!state.mayStart(.read))
-        expect(!state.mayStart(.search))
+        expect(!state.mayStart(.query))
         state.finish(one, with: "")
         expect(!state.mayStart(.read))
         state.finish(other, with: "")
         expect(state.mayStart(.read))
-        expect(state.mayStart(.search))
+        expect(state.mayStart(.query))
     }
 
     @Test func writesWaitForEarlierSearches() {
         var state = State()
-        let search = state.start(.search, heldByteCount: 1)
+        let search = state.start(.query, heldByteCount: 1)
         expect(!state.mayStart(.write))
         expect(state.mayStart(.read))
-        expect(state.mayStart(.search))
+        expect(state.mayStart(.query))
         state.finish(search, with: "")
         expect(state.mayStart(.write))
     }
 
-    /// How long an answer gets is known only when it is there; until it has left, it counts.
-    @Test func anAnswerHoldsWhatItTakes() {
+    /// The size of an answer is known only when it is complete. It counts until the answer has been sent.
+    @Test func anAnswerHoldsItsOwnSize() {
         var state = State(bounds: State.Bounds(heldBytesMax: 100))
-        let search = state.start(.search, heldByteCount: 10)
+        let search = state.start(.query, heldByteCount: 10)
         let read = state.start(.read, heldByteCount: 10)
         expect(state.mayTakeRequest)
         state.finish(read, with: "long", heldByteCount: 95)
@@ -76,12 +76,12 @@ struct ConnectionStateTests {
     @Test func boundsRequestsSearchesAndBytes() {
         var bounds = State.Bounds()
         bounds.requestsUnderWayMax = 3
-        bounds.searchesUnderWayMax = 2
+        bounds.queriesUnderWayMax = 2
         bounds.heldBytesMax = 100
         var state = State(bounds: bounds)
-        let first = state.start(.search, heldByteCount: 10)
-        _ = state.start(.search, heldByteCount: 10)
-        expect(!state.mayStart(.search))
+        let first = state.start(.query, heldByteCount: 10)
+        _ = state.start(.query, heldByteCount: 10)
+        expect(!state.mayStart(.query))
         expect(state.mayTakeRequest)
         _ = state.start(.session, heldByteCount: 10)
         expect(!state.mayTakeRequest)
@@ -89,17 +89,17 @@ struct ConnectionStateTests {
         expect(!state.mayTakeRequest)
         expect(answers(&state) == ["a"])
         expect(state.mayTakeRequest)
-        expect(state.mayStart(.search))
+        expect(state.mayStart(.query))
 
         var heavy = State(bounds: bounds)
-        let place = heavy.start(.search, heldByteCount: 1_000)
+        let place = heavy.start(.query, heldByteCount: 1_000)
         expect(!heavy.mayTakeRequest)
         heavy.finish(place, with: "a")
         expect(answers(&heavy) == ["a"])
         expect(heavy.mayTakeRequest)
     }
 
-    @Test func aSlowReaderIsWaitedFor() {
+    @Test func noRequestIsTakenWhileTheReaderIsSlow() {
         var state = State()
         state.writabilityChanged(to: false)
         expect(!state.mayTakeRequest)
@@ -107,7 +107,7 @@ struct ConnectionStateTests {
         expect(state.mayTakeRequest)
     }
 
-    @Test func endsAfterTheLastAnswerAndOnce() {
+    @Test func endsOnceAfterTheLastAnswer() {
         var state = State()
         let place = state.start(.write, heldByteCount: 1)
         state.end(.close)
@@ -120,7 +120,7 @@ struct ConnectionStateTests {
         expect(state.takeClosing() == nil)
     }
 
-    @Test func lostFramingIsTheSternerEnd() {
+    @Test func lostFramingOverridesAPlainClose() {
         var state = State()
         state.end(.close)
         state.end(.shutAndDiscard)
@@ -128,9 +128,9 @@ struct ConnectionStateTests {
         expect(state.takeClosing() == .shutAndDiscard)
     }
 
-    @Test func answersForAGoneClientAreDropped() {
+    @Test func answersForADisconnectedClientAreDropped() {
         var state = State()
-        let place = state.start(.search, heldByteCount: 1)
+        let place = state.start(.query, heldByteCount: 1)
         state.closed()
         state.finish(place, with: "a")
         expect(answers(&state) == [])
@@ -138,10 +138,10 @@ struct ConnectionStateTests {
         expect(state.takeClosing() == nil)
     }
 
-    /// Whatever is asked in whatever order it finishes: the rules hold, and every answer leaves at its place.
+    /// Requests of any kind that finish in any order: the rules hold, and every answer is sent in its place.
     @Test func keepsItsRulesInRandomOrder() {
         var random = SeededGenerator()
-        let kinds: [State.Kind] = [.session, .read, .search, .write]
+        let kinds: [State.Kind] = [.session, .read, .query, .write]
         for _ in 0..<200 {
             var state = State()
             var underWay: [(kind: State.Kind, number: Int, place: State.Place)] = []
@@ -152,8 +152,8 @@ struct ConnectionStateTests {
                 let mayStart =
                     switch kind {
                     case .session: true
-                    case .read, .search: !underWay.contains { $0.kind == .write }
-                    case .write: !underWay.contains { $0.kind == .search }
+                    case .read, .query: !underWay.contains { $0.kind == .write }
+                    case .write: !underWay.contains { $0.kind == .query }
                     }
                 expect(state.mayStart(kind) == mayStart)
                 if mayStart {

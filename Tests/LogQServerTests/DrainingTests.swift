@@ -1,14 +1,15 @@
 import Foundation
 import ItemStore
+import TestSupport
 import Testing
 
 @testable import LogQServer
 
 extension ServerSuite {
-    /// Stopping: what had arrived is answered, what comes later is told so.
+    /// Stopping: requests that have arrived are answered, and later ones get `ERR DRAINING`.
     @Suite(.serialized)
     struct DrainingTests {
-        @Test func answersWhatWasSent() async throws {
+        @Test func answersEveryRequestThatWasSent() async throws {
             try await withServer { server in
                 let client = try server.connect()
                 #expect(try await client.ask("CREATE c dim=2") == ["OK 0"])
@@ -23,9 +24,9 @@ extension ServerSuite {
             }
         }
 
-        /// What the system has received counts as arrived, also while the server does not read: here a write waits for
-        /// searches, and everything behind it waits in the socket.
-        @Test func answersWhatItHasNotReadYet() async throws {
+        /// Bytes that the system has received count as arrived, even if the server is not reading. Here a write waits
+        /// for searches, and all later requests wait in the socket.
+        @Test func answersRequestsThatItHasNotReadYet() async throws {
             try await withServer { server in
                 let client = try server.connect()
                 let other = try server.connect()
@@ -58,7 +59,7 @@ extension ServerSuite {
                 try await client.send("PING\nPI")
                 #expect(try await client.readReply() == ["OK 0"])
                 async let stopped: Void = server.server.stop()
-                // The idle connection ends a while after both were told.
+                // The idle connection ends a while after both were told to drain.
                 #expect(try await idle.readReply() == nil)
                 try await client.send("NG\nPING\n")
                 #expect(try await client.readReply()?[0].hasPrefix("ERR DRAINING ") == true)
@@ -67,7 +68,7 @@ extension ServerSuite {
             }
         }
 
-        @Test func idleConnectionsDoNotHoldItUp() async throws {
+        @Test func idleConnectionsDoNotDelayIt() async throws {
             try await withServer { server in
                 let clients = try (0..<20).map { _ in try server.connect() }
                 for client in clients { #expect(try await client.ask("PING") == ["OK 0"]) }
@@ -77,7 +78,7 @@ extension ServerSuite {
             }
         }
 
-        @Test func aClientThatDoesNotReadHoldsItUpOnlySoLong() async throws {
+        @Test func aClientThatDoesNotReadDelaysItForALimitedTime() async throws {
             try await withServer { server, _ in
                 server.drainMillisecondsMax = 500
             } _: { server in
@@ -97,24 +98,23 @@ extension ServerSuite {
         }
 
         @Test func theUnixSocketIsServedAndRemoved() async throws {
-            let path = FileManager.default.temporaryDirectory.appending(
-                path: "logqd-\(UUID().uuidString.prefix(8)).sock"
-            )
-            .path
+            let directory = try TemporaryDirectory()
+            let path = directory.path + "/socket"
             try await withServer { server, _ in
-                server.unixPath = path
+                server.unix = UnixSocket(path: path)
             } _: { server in
                 #expect(FileManager.default.fileExists(atPath: path))
-                // A second server must not take the path away from the first.
+                // A second server must not take over the path of the first.
                 await #expect(throws: SocketInUse.self) {
                     try await withServer { server, _ in
-                        server.unixPath = path
+                        server.unix = UnixSocket(path: path)
                     } _: { _ in
                     }
                 }
                 #expect(FileManager.default.fileExists(atPath: path))
             }
             #expect(!FileManager.default.fileExists(atPath: path))
+            withExtendedLifetime(directory) {}
         }
     }
 }

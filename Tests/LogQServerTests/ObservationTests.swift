@@ -5,14 +5,15 @@ import Testing
 @testable import LogQServer
 
 extension ServerSuite {
-    /// `OBSERVE return=`: answers that come from the writer, thousands of rows at a time.
+    /// `OBSERVE return=`: answers from the store's thread, thousands of rows at a time.
     @Suite(.serialized)
     struct ObservationTests {
         private static func observation(_ step: Int, _ ids: [String], _ options: String = "") -> String {
             "OBSERVE c \(step) return=logq \(options)\(ids.joined(separator: " "))\n"
         }
 
-        /// What LOGQ says to one that observes alone is what all get who send many at once.
+        /// A trainer sends many observations at once. Another one sends them one by one, with a LOGQ after each. Both
+        /// get the same rows.
         @Test func everyAnswerIsOfItsOwnMoment() async throws {
             var random = SeededGenerator()
             let batches = (0..<30).map { _ in
@@ -38,7 +39,7 @@ extension ServerSuite {
             }
         }
 
-        /// Shutting down the sending side, or QUIT, takes no row away.
+        /// Shutting down the sending side, or QUIT, must not lose a row.
         @Test(arguments: [true, false])
         func rowsAreSentBeforeTheConnectionEnds(quits: Bool) async throws {
             try await withServer { server in

@@ -9,8 +9,8 @@ import VectorIndex
 
 @testable import LogQServer
 
-/// The pool with real collections. A completion that does not return keeps its thread from the next work: so a test
-/// decides what waits when a thread looks.
+/// Tests the pool with real collections. A completion that does not return keeps its thread busy. So a test decides
+/// which queries wait when a thread looks for work.
 @Suite(.timeLimit(.minutes(5)))
 final class QueryPoolTests {
     private let fixture: StoreFixture
@@ -46,7 +46,7 @@ final class QueryPoolTests {
 
     // MARK: - Together
 
-    @Test func searchesThatWaitGoTogetherEightAtATime() throws {
+    @Test func waitingSearchesShareAPassEightAtATime() throws {
         try withPool { pool in
             let gate = Gate()
             defer { gate.open() }
@@ -54,7 +54,7 @@ final class QueryPoolTests {
             let answers = Answers()
             let queries = (1...9).map { query(k: $0 * 30) }
             for (index, query) in queries.enumerated() {
-                #expect(pool.submit(answers.search(index, collection, query)))
+                #expect(pool.submit(.search(answers.search(index, collection, query))))
             }
             #expect(pool.statistics.waitingCount == 9)
             gate.open()
@@ -74,17 +74,17 @@ final class QueryPoolTests {
             let collections = [other, collection, collection, other, collection, other]
             let queries = collections.map { ($0, query()) }
             for (index, (collection, query)) in queries.enumerated() {
-                #expect(pool.submit(answers.search(index, collection, query)))
+                #expect(pool.submit(.search(answers.search(index, collection, query))))
             }
             gate.open()
             try expectAnswers(answers, to: queries)
             #expect(pool.statistics.passCount == 3)
-            // The oldest search comes first, and those that go with it.
+            // The oldest search is first, together with those that share its pass.
             #expect(answers.order == [0, 3, 5, 1, 2, 4])
         }
     }
 
-    /// A pass has one correction for all its queries.
+    /// All queries of a pass have the same correction.
     @Test func searchesOfDifferentStrengthsAreNotMixed() throws {
         try withPool { pool in
             let gate = Gate()
@@ -97,7 +97,7 @@ final class QueryPoolTests {
                 return (collection, query)
             }
             for (index, (collection, query)) in queries.enumerated() {
-                #expect(pool.submit(answers.search(index, collection, query)))
+                #expect(pool.submit(.search(answers.search(index, collection, query))))
             }
             gate.open()
             try expectAnswers(answers, to: queries)
@@ -108,24 +108,24 @@ final class QueryPoolTests {
 
     // MARK: - Over several threads
 
-    /// A lone search is everybody's; new ones come before it.
-    @Test func aLongPassIsJoinedByWhoeverHasNothingElseToDo() throws {
+    /// Idle threads may join a single search. New searches come first.
+    @Test func idleThreadsJoinALongPass() throws {
         let long = try fixture.collection(named: "long", count: 70_000, &random)
-        let queue = SearchQueue(waitingMax: 10)
+        let queue = QueryQueue(waitingMax: 10)
         let answers = Answers()
-        #expect(queue.append(answers.search(0, long, query(k: 100))))
+        #expect(queue.append(.search(answers.search(0, long, query(k: 100)))))
         let pass = PassUnderWay(try #require(queue.next()?.batch).searches)
         queue.begin(pass)
         #expect(queue.next()?.joined === pass)
-        #expect(queue.append(answers.search(1, collection, query())))
+        #expect(queue.append(.search(answers.search(1, collection, query()))))
         let next = try #require(queue.next()?.batch)
         #expect(next.searches.count == 1 && next.searches[0].collection === collection)
         queue.close()
-        // Also when the queue is closed: what is under way ends the sooner.
+        // This also holds when the queue is closed, because a pass under way then ends sooner.
         #expect(queue.next()?.joined === pass)
         #expect(pass.pass.takePart())
         #expect(queue.next() == nil)
-        // Who comes late has nothing to do, neither before nor after the outcomes were fetched.
+        // A late thread has nothing to do, neither before nor after the outcomes were fetched.
         #expect(!pass.pass.takePart())
         var outcomeCount = 0
         pass.pass.forEachOutcome { _, _ in outcomeCount += 1 }
@@ -136,15 +136,12 @@ final class QueryPoolTests {
 
     @Test func anIdleThreadIsWokenToJoin() throws {
         let long = try fixture.collection(named: "long", count: 70_000, &random)
-        let queue = SearchQueue(waitingMax: 10)
-        let joins = DispatchSemaphore(value: 0)
-        Thread.detachNewThread {
-            if case .join? = queue.next() { joins.signal() }
-        }
+        let queue = QueryQueue(waitingMax: 10)
+        let idle = Background { if case .join? = queue.next() { true } else { false } }
         defer { queue.close() }
         try wait(until: { queue.statistics.idleThreadCount == 1 }, "the thread is idle")
         queue.begin(PassUnderWay([Answers().search(0, long, query())]))
-        try wait(for: joins, "the thread to join")
+        #expect(try idle.wait(), "the thread joins")
     }
 
     @Test func severalThreadsGiveTheAnswerOfOne() throws {
@@ -155,7 +152,7 @@ final class QueryPoolTests {
                     let answers = Answers()
                     let queries = (0..<count).map { (long, query(k: 1 + $0 * 50)) }
                     for (index, (collection, query)) in queries.enumerated() {
-                        #expect(pool.submit(answers.search(index, collection, query)))
+                        #expect(pool.submit(.search(answers.search(index, collection, query))))
                     }
                     try expectAnswers(answers, to: queries)
                 }
@@ -172,11 +169,11 @@ final class QueryPoolTests {
             defer { gate.open() }
             try gate.hold(pool, collection)
             let answers = Answers()
-            for index in 0..<2 { #expect(pool.submit(answers.search(index, collection, query()))) }
-            #expect(!pool.submit(answers.search(2, collection, query())))
+            for index in 0..<2 { #expect(pool.submit(.search(answers.search(index, collection, query())))) }
+            #expect(!pool.submit(.search(answers.search(2, collection, query()))))
             gate.open()
             _ = try answers.wait(count: 2)
-            #expect(pool.submit(answers.search(3, collection, query())))
+            #expect(pool.submit(.search(answers.search(3, collection, query()))))
             _ = try answers.wait(count: 3)
             #expect(answers.order == [0, 1, 3])
         }
@@ -189,9 +186,9 @@ final class QueryPoolTests {
             try gate.hold(pool, collection)
             let answers = Answers()
             let deadline = ContinuousClock.now
-            #expect(pool.submit(answers.search(0, collection, query(deadline: deadline))))
-            #expect(pool.submit(answers.search(1, collection, query(deadline: deadline + .seconds(3_600)))))
-            #expect(pool.submit(answers.search(2, collection, query(deadline: deadline))))
+            #expect(pool.submit(.search(answers.search(0, collection, query(deadline: deadline)))))
+            #expect(pool.submit(.search(answers.search(1, collection, query(deadline: deadline + .seconds(3_600))))))
+            #expect(pool.submit(.search(answers.search(2, collection, query(deadline: deadline)))))
             try wait(until: deadline)
             gate.open()
             let outcomes = try answers.wait(count: 3)
@@ -201,19 +198,19 @@ final class QueryPoolTests {
         }
     }
 
-    @Test func aSearchWhoseTimeIsOverWhileItRunsTimesOut() throws {
+    @Test func aSearchThatPassesItsDeadlineTimesOut() throws {
         try withPool { pool in
-            // The thread may look too late; then the search was not begun, and another one has to tell.
+            // The thread may look after the deadline. Then the search was not started, and another attempt is needed.
             for _ in 0..<1_000 where pool.statistics.passCount == 0 {
                 let answers = Answers()
                 let deadline = ContinuousClock.now + .milliseconds(20)
                 let query = query(deadline: deadline)
-                // Asked when the thread has looked at the clock.
+                // Called after the thread has looked at the clock.
                 let search = answers.search(0, collection, query) {
                     while ContinuousClock.now <= deadline { sched_yield() }
                     return true
                 }
-                #expect(pool.submit(search))
+                #expect(pool.submit(.search(search)))
                 let outcomes = try answers.wait(count: 1)
                 #expect(outcomes[0]?.code == .timeout)
             }
@@ -221,22 +218,22 @@ final class QueryPoolTests {
         }
     }
 
-    @Test func whatNobodyWantsAnyMoreIsDropped() throws {
+    @Test func unwantedQueriesAreDropped() throws {
         try withPool { pool in
             let gate = Gate()
             defer { gate.open() }
             try gate.hold(pool, collection)
             let answers = Answers()
-            let life = Connection.Life()
+            let liveness = Connection.Liveness()
             for index in 0..<2 {
                 let deadline = index == 0 ? nil : ContinuousClock.now
                 let search = answers.search(index, collection, query(deadline: deadline)) {
-                    !life.isGone.load(ordering: .relaxed)
+                    !liveness.isGone.load(ordering: .relaxed)
                 }
-                #expect(pool.submit(search))
+                #expect(pool.submit(.search(search)))
             }
-            #expect(pool.submit(answers.search(2, collection, query())))
-            life.isGone.store(true, ordering: .relaxed)
+            #expect(pool.submit(.search(answers.search(2, collection, query()))))
+            liveness.isGone.store(true, ordering: .relaxed)
             gate.open()
             _ = try answers.wait(count: 1)
             #expect(answers.order == [2])
@@ -244,28 +241,28 @@ final class QueryPoolTests {
         }
     }
 
-    /// Nor is an answer delivered to a connection that went while its search ran.
-    @Test func anAnswerThatNobodyWantsAnyMoreIsDropped() throws {
+    /// An answer is also dropped if its connection went away while the search ran.
+    @Test func anUnwantedAnswerIsDropped() throws {
         try withPool { pool in
             let gate = Gate()
             defer { gate.open() }
             try gate.hold(pool, collection)
             let answers = Answers()
-            let life = Connection.Life()
-            let isWanted: @Sendable () -> Bool = { !life.isGone.load(ordering: .relaxed) }
+            let liveness = Connection.Liveness()
+            let isWanted: @Sendable () -> Bool = { !liveness.isGone.load(ordering: .relaxed) }
             for index in 0..<2 {
-                let search = QueuedSearch(
+                let search = Search(
                     collection: collection,
-                    query: query(),
+                    question: query(),
                     isWanted: isWanted,
                     complete: {
-                        life.isGone.store(true, ordering: .relaxed)
+                        liveness.isGone.store(true, ordering: .relaxed)
                         answers.add(index, $0)
                     }
                 )
-                #expect(pool.submit(search))
+                #expect(pool.submit(.search(search)))
             }
-            #expect(pool.submit(answers.search(2, collection, query())))
+            #expect(pool.submit(.search(answers.search(2, collection, query()))))
             gate.open()
             _ = try answers.wait(count: 2)
             #expect(answers.order == [0, 2])
@@ -273,38 +270,34 @@ final class QueryPoolTests {
         }
     }
 
-    @Test func aClosedQueueTakesNoMoreAndHandsOutWhatWaits() throws {
-        let queue = SearchQueue(waitingMax: 10)
+    @Test func aClosedQueueTakesNoMoreAndHandsOutWaitingQueries() throws {
+        let queue = QueryQueue(waitingMax: 10)
         let answers = Answers()
-        for index in 0..<3 { #expect(queue.append(answers.search(index, collection, query()))) }
+        for index in 0..<3 { #expect(queue.append(.search(answers.search(index, collection, query())))) }
         queue.close()
-        #expect(!queue.append(answers.search(3, collection, query())))
+        #expect(!queue.append(.search(answers.search(3, collection, query()))))
         #expect(try #require(queue.next()?.batch).searches.count == 3)
         #expect(queue.next()?.batch == nil)
     }
 
-    @Test func closingRunsWhatWaits() throws {
+    @Test func closingRunsWaitingSearches() throws {
         let pool = QueryPool(threadCount: 1, waitingMax: 100)
         let gate = Gate()
         defer { gate.open() }
         try gate.hold(pool, collection)
         let answers = Answers()
         for (index, collection) in [collection, other, collection].enumerated() {
-            #expect(pool.submit(answers.search(index, collection, query())))
+            #expect(pool.submit(.search(answers.search(index, collection, query()))))
         }
-        let closed = DispatchSemaphore(value: 0)
-        Thread.detachNewThread {
-            pool.close()
-            closed.signal()
-        }
+        let closing = Background { pool.close() }
         gate.open()
-        try wait(for: closed, "the pool to close")
+        try closing.wait()
         #expect(answers.order == [0, 2, 1])
-        #expect(!pool.submit(answers.search(3, collection, query())))
+        #expect(!pool.submit(.search(answers.search(3, collection, query()))))
     }
 }
 
-/// What became of searches, by their numbers.
+/// The outcomes of searches, by their numbers.
 private final class Answers: @unchecked Sendable {
     private let lock = NSLock()
     private var outcomes: [Int: TopKOutcome] = [:]
@@ -316,10 +309,11 @@ private final class Answers: @unchecked Sendable {
         _ collection: Collection,
         _ query: TopKQuery,
         isWanted: @escaping @Sendable () -> Bool = { true }
-    ) -> QueuedSearch {
-        QueuedSearch(
+    ) -> Search {
+        Search(
             collection: collection,
-            query: query,
+            question: query,
+            deadline: query.deadline,
             isWanted: isWanted,
             complete: { self.add(number, $0) }
         )
@@ -333,11 +327,11 @@ private final class Answers: @unchecked Sendable {
         changed.signal()
     }
 
-    /// The numbers in the order in which outcomes came.
+    /// The numbers of the searches, in the order of their outcomes.
     var order: [Int] { lock.withLock { completed } }
 
     func wait(count: Int) throws -> [Int: TopKOutcome] {
-        while order.count < count { try LogQServerTests.wait(for: changed, "\(count) outcomes") }
+        while order.count < count { try TestSupport.wait(for: changed, "\(count) outcomes") }
         return lock.withLock { outcomes }
     }
 }
@@ -348,8 +342,8 @@ extension TopKOutcome {
     }
 }
 
-extension SearchQueue.Work {
-    fileprivate var batch: SearchQueue.Batch? {
+extension QueryQueue.Work {
+    fileprivate var batch: QueryQueue.Batch? {
         if case .begin(let batch) = self { batch } else { nil }
     }
 

@@ -4,7 +4,7 @@ import WireProtocol
 @testable import LogQServer
 
 extension ServerSuite {
-    /// `SAMPLE` over real sockets: what it prints, what it refuses, what it waits for.
+    /// `SAMPLE` over real sockets: its output, its refusals, and its order among other requests.
     @Suite(.serialized)
     struct SampleTests {
         @Test func rowsHaveTheColumnsInTheirOrder() async throws {
@@ -27,8 +27,8 @@ extension ServerSuite {
             }
         }
 
-        /// A draw sees the connection's own earlier writes, and none of its later ones.
-        @Test func drawsStandInOrderWithTheWrites() async throws {
+        /// A draw sees earlier writes of its connection, and no later ones.
+        @Test func drawsKeepTheirOrderAmongWrites() async throws {
             try await withServer { server, _ in
                 server.queryThreadCount = 2
             } _: { server in
@@ -66,8 +66,8 @@ extension ServerSuite {
             }
         }
 
-        /// A query that waits for a search longer than it wants to. The search of all ranks takes that long, and the burst
-        /// brings both.
+        /// The timeout of a draw passes while it waits for searches. Each of them searches all ranks, which takes long
+        /// enough. All arrive in one burst.
         @Test func aDrawThatIsNotBegunInTimeTimesOut() async throws {
             try await withServer { server in
                 let client = try server.connect()
@@ -87,7 +87,8 @@ extension ServerSuite {
             }
         }
 
-        /// One whose vectors alone would be too long is not even drawn; one that turns out too long is taken back.
+        /// If the vectors alone make a reply too long, nothing is drawn. If a reply turns out too long, it is
+        /// discarded.
         @Test func aReplyThatIsTooLongIsRefused() async throws {
             try await withServer { server, _ in
                 server.limits.replyBytesMax = 20_000
@@ -107,14 +108,14 @@ extension ServerSuite {
                 #expect(try await client.ask("INFO server").contains("samplings 3"))
                 #expect(try await client.ask("SAMPLE c 101 with=vector") == refusal)
                 #expect(try await client.ask("INFO server").contains("samplings 3"))
-                // Of one item there is one row at most.
+                // With only one item, a unique draw has at most one row.
                 #expect(try await client.ask("SAMPLE c 101 unique=true with=vector").first == "OK 1")
                 #expect(try await client.ask("SAMPLE c 1000").first == "OK 1000")
             }
         }
 
-        /// The client goes while its draws wait: nothing is left of them, and others are served.
-        @Test func aClientThatGoesLeavesNothingBehind() async throws {
+        /// The client disconnects while its draws wait. They are dropped, and other clients are served.
+        @Test func drawsOfADisconnectedClientAreDropped() async throws {
             try await withServer { server in
                 let other = try server.connect()
                 #expect(try await other.ask("CREATE c dim=1") == ["OK 0"])
@@ -163,7 +164,7 @@ extension ServerSuite {
             ("SAMPLE c 1 except=a,,b", "BADID "), ("SAMPLE c 1 a", "BADREQUEST got 'a' too many, expected SAMPLE c n"),
             ("SAMPLE c 1", "NOCOLLECTION there is no collection 'c'"),
         ])
-        func saysWhatWasGotAndExpected(request: String, error: String) async throws {
+        func statesTheGotAndTheExpectedValue(request: String, error: String) async throws {
             try await withServer { server in
                 let client = try server.connect()
                 let reply = try await client.ask(request)

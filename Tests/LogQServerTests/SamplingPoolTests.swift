@@ -10,8 +10,8 @@ import VectorIndex
 
 @testable import LogQServer
 
-/// Draws in the query pool, beside searches. As in `QueryPoolTests` a completion that does not return keeps the only
-/// thread from its next work.
+/// Draws in the query pool, together with searches. As in `QueryPoolTests`, a completion that does not return keeps the
+/// only thread busy.
 @Suite(.timeLimit(.minutes(5)))
 final class SamplingPoolTests {
     private let fixture: StoreFixture
@@ -37,27 +37,30 @@ final class SamplingPoolTests {
         _ number: Int,
         deadline: ContinuousClock.Instant = .now + .seconds(3_600),
         isWanted: @escaping @Sendable () -> Bool = { true }
-    ) -> QueuedSampling {
-        QueuedSampling(
-            collection: collection,
-            query: SampleQuery(.uniform, count: number + 1, seed: 7),
-            deadline: deadline,
-            isWanted: isWanted,
-            complete: { [outcomes] in outcomes.add(number, $0.map(\.ids.count)) }
+    ) -> QueuedQuery {
+        .sampling(
+            Sampling(
+                collection: collection,
+                question: SampleQuery(.uniform, count: number + 1, seed: 7),
+                deadline: deadline,
+                isWanted: isWanted,
+                complete: { [outcomes] in outcomes.add(number, $0.map(\.ids.count)) }
+            )
         )
     }
 
-    private func search(_ number: Int) -> QueuedSearch {
+    private func search(_ number: Int) -> QueuedQuery {
         let vector = (0..<2).map { _ in Float.random(in: -1...1, using: &random) }
-        return QueuedSearch(
-            collection: collection,
-            query: TopKQuery(vector: QueryVector(vector, metric: .dot), k: number + 1),
-            isWanted: { true },
-            complete: { [outcomes] in outcomes.add(number, $0.map(\.ids.count)) }
+        return .search(
+            Search(
+                collection: collection,
+                question: TopKQuery(vector: QueryVector(vector, metric: .dot), k: number + 1),
+                complete: { [outcomes] in outcomes.add(number, $0.map(\.ids.count)) }
+            )
         )
     }
 
-    /// Searches that wait go together past the draws between them; a draw has its own turn, the oldest first.
+    /// Waiting searches share a pass even if draws are between them. Each draw has its own turn, the oldest first.
     @Test func drawsAreMadeOneByOneInTheirTurn() throws {
         try withHeldPool { pool in
             for number in 0..<7 {
@@ -74,7 +77,7 @@ final class SamplingPoolTests {
         }
     }
 
-    @Test func aFullQueueTakesNoDrawEither() throws {
+    @Test func aFullQueueTakesNoDraw() throws {
         try withHeldPool(waitingMax: 2) { pool in
             #expect(pool.submit(search(0)))
             #expect(pool.submit(sampling(1)))
@@ -104,15 +107,15 @@ final class SamplingPoolTests {
         }
     }
 
-    @Test func aDrawThatNobodyWantsAnyMoreIsDropped() throws {
+    @Test func anUnwantedDrawIsDropped() throws {
         try withHeldPool(waitingMax: 2) { pool in
-            let life = Connection.Life()
-            let isWanted: @Sendable () -> Bool = { !life.isGone.load(ordering: .relaxed) }
+            let liveness = Connection.Liveness()
+            let isWanted: @Sendable () -> Bool = { !liveness.isGone.load(ordering: .relaxed) }
             #expect(pool.submit(sampling(0, isWanted: isWanted)))
             #expect(pool.submit(sampling(1, deadline: .now, isWanted: isWanted)))
             #expect(!pool.submit(sampling(2)))
-            life.isGone.store(true, ordering: .relaxed)
-            // Nor does it keep others out of the queue.
+            liveness.isGone.store(true, ordering: .relaxed)
+            // It does not take a place in the queue either.
             #expect(pool.submit(sampling(2)))
             gate.open()
             _ = try outcomes.wait(count: 1)
@@ -121,8 +124,8 @@ final class SamplingPoolTests {
         }
     }
 
-    /// Asked again when the draw is made: a connection may go meanwhile.
-    @Test func anAnswerThatNobodyWantsAnyMoreIsDropped() throws {
+    /// The pool asks again after the draw, because the connection may go away in the meantime.
+    @Test func anUnwantedAnswerIsDropped() throws {
         try withHeldPool { pool in
             let asked = NIOLockedValueBox(0)
             let isWantedOnce: @Sendable () -> Bool = {
@@ -140,24 +143,20 @@ final class SamplingPoolTests {
         }
     }
 
-    @Test func closingMakesTheDrawsThatWait() throws {
+    @Test func closingRunsWaitingDraws() throws {
         let pool = QueryPool(threadCount: 1, waitingMax: 100)
         defer { gate.open() }
         try gate.hold(pool, collection)
         for number in 0..<3 { #expect(pool.submit(sampling(number))) }
-        let closed = DispatchSemaphore(value: 0)
-        Thread.detachNewThread {
-            pool.close()
-            closed.signal()
-        }
+        let closing = Background { pool.close() }
         gate.open()
-        try wait(for: closed, "the pool to close")
+        try closing.wait()
         #expect(outcomes.order == [0, 1, 2])
         #expect(!pool.submit(sampling(3)))
     }
 }
 
-/// How many rows came of queries, by their numbers.
+/// The numbers of rows in the outcomes of queries, by their numbers.
 private final class Outcomes: Sendable {
     enum Outcome: Equatable {
         case success(Int)
@@ -177,11 +176,11 @@ private final class Outcomes: Sendable {
         changed.signal()
     }
 
-    /// The numbers in the order in which outcomes came.
+    /// The numbers of the queries, in the order of their outcomes.
     var order: [Int] { found.withLockedValue { $0.map(\.number) } }
 
     func wait(count: Int) throws -> [Int: Outcome] {
-        while order.count < count { try LogQServerTests.wait(for: changed, "\(count) outcomes") }
+        while order.count < count { try TestSupport.wait(for: changed, "\(count) outcomes") }
         return found.withLockedValue { Dictionary(uniqueKeysWithValues: $0.map { ($0.number, $0.outcome) }) }
     }
 }

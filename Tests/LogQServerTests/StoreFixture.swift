@@ -1,5 +1,4 @@
 import Dispatch
-import Foundation
 import ItemStore
 import Logging
 import PackedStrings
@@ -12,17 +11,16 @@ import VectorIndex
 /// A real store in a temporary directory, without a server.
 final class StoreFixture {
     let store: ItemStore
-    private let directory: URL
+    private let directory: TemporaryDirectory
 
     init() throws {
-        directory = FileManager.default.temporaryDirectory.appending(path: "logqd-test-\(UUID().uuidString)")
+        directory = try TemporaryDirectory()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         store = try ItemStore.open(StoreConfiguration(directory: directory.path), logger: logger)
     }
 
     deinit {
         store.close()
-        try? FileManager.default.removeItem(at: directory)
     }
 
     /// A collection of `count` items with random vectors.
@@ -55,51 +53,19 @@ final class StoreFixture {
     }
 }
 
-/// Waits for a signal, for a bounded time.
-func wait(for semaphore: DispatchSemaphore, _ what: String) throws {
-    let result = semaphore.wait(timeout: .now() + TestScale.patienceSeconds)
-    try #require(result == .success, "waited for \(what) for \(TestScale.patienceSeconds) s")
-}
-
-/// Waits until `condition` holds, for a bounded time.
-func wait(until condition: () -> Bool, _ what: String) throws {
-    let end = ContinuousClock.now + .seconds(TestScale.patienceSeconds)
-    while !condition() {
-        try #require(ContinuousClock.now < end, "waited until \(what) for \(TestScale.patienceSeconds) s")
-        sched_yield()
-    }
-}
-
-/// Waits until a moment is over.
-func wait(until moment: ContinuousClock.Instant) throws {
-    try wait(until: { ContinuousClock.now > moment }, "the moment is over")
-}
-
-/// Keeps a pool's only thread from its next work, by a search whose completion does not return.
-final class Gate: Sendable {
-    private let reached = DispatchSemaphore(value: 0)
-    private let opened = DispatchSemaphore(value: 0)
-
-    /// Returns when the thread is held.
+extension Gate {
+    /// Stops a pool's only thread with a search whose completion does not return. Returns when the thread has
+    /// stopped.
     func hold(_ pool: QueryPool, _ collection: Collection) throws {
         let configuration = collection.configuration
         let vector = [Float](repeating: 1, count: configuration.dimension)
         let query = TopKQuery(vector: QueryVector(vector, metric: configuration.metric), k: 1)
-        let search = QueuedSearch(
+        let search = Search(
             collection: collection,
-            query: query,
-            isWanted: { true },
-            complete: { _ in
-                self.reached.signal()
-                _ = self.opened.wait(timeout: .now() + TestScale.patienceSeconds)
-            }
+            question: query,
+            complete: { _ in self.pass() }
         )
-        try #require(pool.submit(search))
-        try wait(for: reached, "the thread to be held")
-    }
-
-    /// Twice is as good as once.
-    func open() {
-        opened.signal()
+        try #require(pool.submit(.search(search)))
+        try waitUntilReached()
     }
 }

@@ -1,26 +1,27 @@
 import Foundation
 import ItemStore
 import Logging
+import TestSupport
 import Testing
 
 @testable import LogQServer
 
-/// The tests with a server run one after another: they measure time and block threads.
+/// The tests with a server run one after another, because they measure time and block threads.
 @Suite(.serialized, .timeLimit(.minutes(2)))
 enum ServerSuite {}
 
-/// A server on a temporary directory and a free port, for the time of `body`. Afterwards nothing of it is left: neither
-/// connections nor the store, whose directory is free again.
+/// Runs a server on a temporary directory and a free port during `body`. Afterwards its connections and its store are
+/// closed, and the directory is free.
 func withServer(
     _ configure: (inout ServerConfiguration, inout StoreConfiguration) -> Void = { _, _ in },
     _ body: @Sendable (TestServer) async throws -> Void
 ) async throws {
-    let directory = FileManager.default.temporaryDirectory.appending(path: "logqd-test-\(UUID().uuidString)")
-    defer { try? FileManager.default.removeItem(at: directory) }
+    let directory = try TemporaryDirectory()
+    defer { withExtendedLifetime(directory) {} }
     var configuration = ServerConfiguration()
-    configuration.tcp = ("127.0.0.1", 0)
+    configuration.tcp = [ListenAddress(host: "127.0.0.1", port: 0)]
     configuration.drainLingerMilliseconds = 50
-    // How fast the machine is, or a sanitizer, is nothing that these tests are about.
+    // These tests must not depend on the speed of the machine or of a sanitizer.
     configuration.queryTimeoutMilliseconds = 60_000
     var storage = StoreConfiguration(directory: directory.path)
     configure(&configuration, &storage)

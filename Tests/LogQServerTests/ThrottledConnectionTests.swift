@@ -4,15 +4,16 @@ import Logging
 import NIOCore
 import NIOEmbedded
 import PackedStrings
+import TestSupport
 import Testing
 import WireProtocol
 
 @testable import LogQServer
 
-/// A connection without a socket: here its channel fills and empties when the test says so.
+/// A connection without a socket. The test decides when its channel becomes full or empty.
 struct ThrottledConnectionTests {
-    /// Becomes unwritable with each write, and writable again when it is flushed: what a socket does whose client reads
-    /// just then.
+    /// Becomes unwritable with each write, and writable again with each flush, like a socket whose client reads at that
+    /// moment.
     private final class Throttle: ChannelOutboundHandler {
         typealias OutboundIn = ByteBuffer
 
@@ -39,8 +40,8 @@ struct ThrottledConnectionTests {
         isReadOnly: Bool = false,
         _ body: (Services) async throws -> Void
     ) async throws {
-        let directory = FileManager.default.temporaryDirectory.appending(path: "logqd-test-\(UUID().uuidString)")
-        defer { try? FileManager.default.removeItem(at: directory) }
+        let directory = try TemporaryDirectory()
+        defer { withExtendedLifetime(directory) {} }
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         var storage = StoreConfiguration(directory: directory.path)
         if isReadOnly {
@@ -54,8 +55,8 @@ struct ThrottledConnectionTests {
         try await body(Services(store: store, pool: pool, configuration: ServerConfiguration()))
     }
 
-    /// The write is refused at once, so the read that waited for it begins within the same turn, with a long row of
-    /// answers before it. It must not begin a second time, nor may those behind it overtake it.
+    /// The write is refused at once. So the read that waited for it begins within the same turn, after many other
+    /// answers. It must not begin a second time, and later requests must not overtake it.
     @Test func answersOnceWhileTheChannelFillsAndEmpties() async throws {
         try await withServices(isReadOnly: true) { services in
             let channel = EmbeddedChannel()
@@ -75,18 +76,20 @@ struct ThrottledConnectionTests {
         }
     }
 
-    /// What the answers to searches may hold in memory is bounded by what is reserved for them.
+    /// The memory reserved for the answer to a search bounds the memory that it holds.
     @Test func reservesEnoughForTheAnswerToASearch() async throws {
         try await withServices { services in
-            func parse(_ line: String) throws -> Request {
-                try Array(line.utf8).withUnsafeBytes { try services.parser.parse($0) }
+            func write(_ line: String) throws -> Write? {
+                let request = try Array(line.utf8).withUnsafeBytes { try services.parser.parse($0) }
+                guard case .change(let handler) = Verbs.all[request.verb].action else { return nil }
+                return try handler(request, services).write
             }
             let id = String(repeating: "%20", count: 255)
             let json = "{\"a\":\"\(String(repeating: "x", count: 3_890))\"}"
             let writes = [
-                try Commands.create(parse("CREATE c dim=3")),
-                try Commands.put(parse("PUT c \(id) [-1.1754945e-38,-1.1754945e-38,-1.1754945e-38] \(json)")),
-                try Commands.put(parse("PUT c other [1,1,1]")),
+                try #require(try write("CREATE c dim=3")),
+                try #require(try write("PUT c \(id) [-1.1754945e-38,-1.1754945e-38,-1.1754945e-38] \(json)")),
+                try #require(try write("PUT c other [1,1,1]")),
             ]
             let outcomes = await withCheckedContinuation { continuation in
                 do throws(StoreError) {
@@ -96,12 +99,15 @@ struct ThrottledConnectionTests {
                 }
             }
             #expect(outcomes.count == 3)
-            // One of the two, and so much is reserved.
+            // The answer has one of the two rows, and `answerByteCount` is reserved for it.
             let options = "range_min=1 range_max=1 with=rank,vector,logq,features"
-            let search = try Commands.topK(parse("TOPK c 10 \(options) [-1.5e-30,-1.25e-30,-1.1e-30]"), services)
+            let line = "TOPK c 10 \(options) [-1.5e-30,-1.25e-30,-1.1e-30]"
+            let request = try Array(line.utf8).withUnsafeBytes { try services.parser.parse($0) }
+            guard case .query(let handler) = TopK.verb.action, case .search(let search) = try handler(request, services)
+            else { throw WireError(.internalError, "TOPK is no search") }
             var buffer = ByteBuffer()
-            let answer = search.collection.topK(search.query)
-            ReplyWriter(replyBytesMax: 1 << 20).write(search.reply(answer), into: &buffer)
+            let answer = search.collection.topK(search.question)
+            LineReplyWriter(replyBytesMax: 1 << 20).write(try search.rows(answer), into: &buffer)
             #expect(buffer.readableBytes > 4_000)
             #expect(buffer.readableBytes <= search.answerByteCount)
             #expect(search.answerByteCount < 2 * buffer.readableBytes)

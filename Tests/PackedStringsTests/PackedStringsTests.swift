@@ -1,9 +1,9 @@
-/// Strings in one allocation read back as they were put in, however they were put in.
+/// Strings in one allocation read back unchanged, whichever way they were added.
 import PackedStrings
 import Testing
 
 @Suite struct PackedStringsTests {
-    /// Empty ones at both ends and in a row, none empty, and bytes that are no UTF-8.
+    /// Empty strings at both ends and in sequence, no empty strings, and bytes that are not UTF-8.
     static let lists: [[[UInt8]]] = [[[], [1, 2, 3], [], [], [0, 255, 0], [7], []], [[9, 8], [7], [6, 5, 4]]]
 
     private func expectSame(_ packed: PackedStrings, _ strings: [[UInt8]]) {
@@ -36,7 +36,7 @@ import Testing
         for string in strings {
             collections.append(string)
             string.withUnsafeBytes { bytes in buffers.append(bytes) }
-            // As a decoder does: a byte, then the rest at once.
+            // As a decoder does: one byte, then the rest at once.
             if let first = string.first { pieces.appendByte(first) }
             Array(string.dropFirst()).withUnsafeBytes { rest in pieces.appendBytes(rest) }
             pieces.finishString()

@@ -4,15 +4,15 @@ import Testing
 
 @testable import SamplingFrequency
 
-/// Counts: what is left of them, their exact sum, and the sums of their powers.
+/// Counts: their decay, their exact sum, and the sums of their powers.
 @Suite struct CountTests {
     // MARK: Half-life
 
     @Test func aHitCountsHalfAfterAHalfLife() {
         let decay = CountDecay(halfLife: 10)
         let estimator = GapEstimator(alpha: 0.5, decay: decay)
-        var (old, new) = (FrequencyRecord.unseen, FrequencyRecord.unseen)
-        var totals = FrequencyTotals(decay: decay)
+        var (old, new) = (Statistics.unseen, Statistics.unseen)
+        var totals = FrequencyTotals(estimator: estimator)
         for (step, isNew) in [(100, false), (100, false), (110, true), (120, true)] as [(Int64, Bool)] {
             let hit = decay.hit(at: step)
             totals.note(hit)
@@ -22,19 +22,19 @@ import Testing
         let (a, b) = (estimate(old, totals: totals, liveItems: 0), estimate(new, totals: totals, liveItems: 0))
         #expect(abs(a.count - 0.5) < 1e-15 && abs(b.count - 1.5) < 1e-15)
         #expect(abs(a.q - 0.25) < 1e-15 && abs(b.q - 0.75) < 1e-15)
-        // Half a hit made now.
+        // Half a hit at the last step.
         #expect(abs(estimate(.unseen, totals: totals, liveItems: 0).q - 0.25) < 1e-15)
     }
 
-    /// Against the definition, Σ 2^((t − T)/h), over many epochs, with late hits, at steps small and large.
+    /// Compares with the definition, Σ 2^((t − T)/h), over many epochs, with late hits, at small and large steps.
     @Test(arguments: [1, 1.5, 7, 1_000] as [Double], [0, 1 << 30, 1_700_000_000_000] as [Int64])
-    func countsAreSumsOfWhatIsLeft(halfLife: Double, first: Int64) {
+    func countsAreSumsOfFadedHits(halfLife: Double, first: Int64) {
         var random = SeededGenerator()
         let decay = CountDecay(halfLife: halfLife)
         let estimator = GapEstimator(alpha: 0.1, decay: decay)
-        var records = Array(repeating: FrequencyRecord.unseen, count: 5)
+        var records = Array(repeating: Statistics.unseen, count: 5)
         var hits: [[Int64]] = Array(repeating: [], count: 5)
-        var totals = FrequencyTotals(decay: decay)
+        var totals = FrequencyTotals(estimator: estimator)
         var sum = ExactSum()
         var now = first
         for _ in 0..<3_000 {
@@ -58,11 +58,11 @@ import Testing
         }
     }
 
-    @Test func noCountIsEverLostWholly() {
+    @Test func noCountFadesToNothing() {
         let decay = CountDecay(halfLife: 1)
         let estimator = GapEstimator(alpha: 0.5, decay: decay)
-        var record = FrequencyRecord.unseen
-        var totals = FrequencyTotals(decay: decay)
+        var record = Statistics.unseen
+        var totals = FrequencyTotals(estimator: estimator)
         for step: Int64 in [0, 1_100, 2_000, 1_000_000_007, .max] {
             totals.note(decay.hit(at: step))
             if step == 0 { estimator.observe(&record, decay.hit(at: step)) }
@@ -71,7 +71,7 @@ import Testing
             #expect(read.count > 0 && read.q > 0 && log(read.q).isFinite)
             #expect((log(read.q) < -700) == (step > 1_000))
         }
-        // A hit that comes too late for anything.
+        // A hit that is too late to change the count.
         estimator.observe(&record, decay.hit(at: .max))
         let before = record.count
         estimator.observe(&record, decay.hit(at: 0))
@@ -80,7 +80,7 @@ import Testing
 
     // MARK: Sums
 
-    @Test func aSumIsExactWhateverCameAndWent() {
+    @Test func aSumIsExactAfterAnyAdditionsAndSubtractions() {
         var random = SeededGenerator()
         var sum = ExactSum()
         let small = (0..<1_000).map { _ in Double(Int.random(in: 0...1_000, using: &random)) / 1_024 }
@@ -91,7 +91,7 @@ import Testing
         #expect(sum.value(exponentOffset: 10) == small.reduce(0, +) / 1_024)
         for term in small.shuffled(using: &random) { sum.subtract(term) }
         #expect(sum.value() == 0)
-        // Plain float64 keeps a residue.
+        // Plain float64 leaves a residue.
         var plain = 0.0
         for term in small + large { plain += term }
         for term in large + small { plain -= term }
@@ -100,12 +100,12 @@ import Testing
 
     // MARK: Powers
 
-    @Test func momentsKnowThePowerSums() {
+    @Test func momentsGiveThePowerSums() {
         var random = SeededGenerator()
         let significands = (0..<2_000).map { _ in Double.random(in: 1..<2, using: &random) } + [1, 2 - 0x1p-52]
         var moments = CountMoments()
         for significand in significands { moments.add(significand) }
-        // Comes, changes and goes.
+        // Add, replace and remove a value.
         for significand in significands.prefix(500) {
             moments.add(significand)
             moments.replace(significand, with: 1.25)
@@ -125,8 +125,8 @@ import Testing
 
     // MARK: Random numbers
 
-    /// What others get from xoshiro256++ when splitmix64 of this seed has filled its state.
-    @Test func aSeedDrawsTheSameEverywhere() {
+    /// The output of other implementations of xoshiro256++ whose state comes from splitmix64 with this seed.
+    @Test func aSeedGivesTheSameDrawsEverywhere() {
         var random = DrawGenerator(seed: 42)
         #expect(
             (0..<3).map { _ in random.next() } == [

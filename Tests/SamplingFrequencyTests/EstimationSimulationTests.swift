@@ -1,4 +1,4 @@
-/// The paper's simulation in short, for what its curves must look like. (The whole of it: `Benchmarks simulation`.)
+/// A short run of the paper's simulation, to check the shape of its curves. (`Benchmarks simulation` runs all of it.)
 import SamplingFrequency
 import TestSupport
 import Testing
@@ -10,7 +10,7 @@ import Testing
         EstimationSimulation.Estimator.sketch(hashCount: hashCount, totalBucketCount: 5_000)
     }
 
-    /// A fifth of the steps: a batch of 128 among 1,000 items finds its distribution by then.
+    /// A fifth of the steps, which is enough for a batch of 128 among 1,000 items to find its distribution.
     private var simulation: EstimationSimulation {
         var simulation = EstimationSimulation()
         simulation.stepCount = 4_000
@@ -27,25 +27,25 @@ import Testing
         let contenders = (Self.sketches + [.exact]).map { Contender($0, rules) }
         let curves = simulation.run(contenders, seed: seed)
         let switchPoint = 2_000 / 50
-        var settled: [Double] = []
+        var steadyErrors: [Double] = []
         for contender in contenders {
             let curve = curves[contender]!.truth
             #expect(curve.count == 80)
             let before = mean(curve[switchPoint - 8..<switchPoint])
             let after = mean(curve[curve.count - 8..<curve.count])
-            // It falls, it jumps at the switch, it falls again.
+            // The error falls, jumps at the switch, and falls again.
             #expect(curve[0] > 1.3 * before, "\(contender): \(curve[0]), then \(before)")
             #expect(curve[switchPoint] > 3 * before, "\(contender): \(before), then \(curve[switchPoint])")
             #expect(after < curve[switchPoint] / 2, "\(contender): \(curve[switchPoint]), then \(after)")
-            settled.append(before)
+            steadyErrors.append(before)
         }
-        // More hashes that share the same memory are better, and a record an item is best. By far only where rare items
-        // do not still have the gap of 100 that the paper starts them with.
-        #expect(settled == settled.sorted(by: >), "\(settled)")
-        #expect(rules == .paper || settled[3] < 0.8 * settled[2], "\(settled)")
+        // In the same memory, more hashes are better, and one record for each item is best. It is far better only if
+        // rare items no longer have the gap of 100 with which the paper starts them.
+        #expect(steadyErrors == steadyErrors.sorted(by: >), "\(steadyErrors)")
+        #expect(rules == .paper || steadyErrors[3] < 0.8 * steadyErrors[2], "\(steadyErrors)")
     }
 
-    /// α = 0.01 leaves 7 % of noise in a gap of small p; B·q is not even the true probability.
+    /// α = 0.01 leaves 7 % of noise in the gap of an item with small p. Besides, B·q is not the true probability.
     @Test func exactEstimatorIsAsGoodAsItsNoise() {
         let contender = Contender(.exact, .house)
         let curve = simulation.run([contender], seed: TestScale.seed(or: 62))[contender]!
@@ -54,14 +54,15 @@ import Testing
         #expect(mean(curve.printed[32..<40]) > mean(before))
     }
 
-    /// By sheer counting, and where the answer is known.
+    /// Compares with simple counting, and with a case whose answer is known.
     @Test func inclusionProbabilitiesAreThoseOfSequentialDraws() {
         var simulation = EstimationSimulation()
         simulation.itemCount = 3
         simulation.batchCount = 2
         var generator = SeededGenerator(seed: TestScale.seed(or: 63))
         let found = simulation.inclusionProbabilities([0, 1, 4, 5], using: &generator)
-        // Item 2 is drawn first, 0.4, or second after item 1, 0.1 · 4/9, or after item 3, 0.5 · 4/5. Sum: 0.8444.
+        // Item 2 is drawn first (0.4), second after item 1 (0.1 · 4/9), or second after item 3 (0.5 · 4/5). Sum:
+        // 0.8444.
         for (got, expected) in zip(found, [0, 0.2667, 0.8444, 0.8889]) {
             #expect(abs(got - expected) < 0.005, "\(found)")
         }

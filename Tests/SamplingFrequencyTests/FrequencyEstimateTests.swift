@@ -1,9 +1,9 @@
-/// What a reader is told: every state, its p and its q, and that both always have a logarithm.
+/// The values that a reader gets: every state, its p and its q. Both always have a logarithm.
 import SamplingFrequency
 import Testing
 
 @Suite struct FrequencyEstimateTests {
-    @Test func beforeAnyObservationAllItemsAreAlike() {
+    @Test func beforeAnyObservationAllItemsAreEquallyLikely() {
         let tracker = Tracker(alpha: 0.5)
         for (liveItems, expected) in [(0, 1), (1, 1), (4, 0.25)] {
             let read = tracker.read(1, liveItems: liveItems)
@@ -45,7 +45,7 @@ import Testing
         var tracker = Tracker(alpha: 0.5)
         for step: Int64 in [100, 110] { tracker.observe([1], at: step) }
         tracker.observe([2], at: 190)
-        // The age is 80 = 8 gaps: still healthy.
+        // The age is 80, which is 8 gaps: not stale yet.
         #expect(tracker.read(1).state == .seen)
         #expect(tracker.read(1).gap == 10)
         tracker.observe([2], at: 198)
@@ -53,7 +53,7 @@ import Testing
         #expect(tracker.read(1).gap == 11)
         #expect(tracker.read(1).p == 1.0 / 11)
         #expect(tracker.read(1).lastStep == 110)
-        // It comes back: the estimate goes on from what was stored.
+        // The id is seen again: the estimate continues from the stored one.
         tracker.observe([1], at: 200)
         #expect(tracker.read(1).state == .seen)
         #expect(tracker.read(1).gap == 50)
@@ -90,7 +90,7 @@ import Testing
         #expect(tracker.read(2).state == .once)
         #expect(tracker.read(2).count == 0)
         #expect(tracker.read(2).q == 0.25)
-        // And with a total of 0 as well.
+        // This also holds with a total of 0.
         tracker.set(1, at: 1, count: 0)
         #expect(tracker.totals.count == 0)
         for id in 1...3 { #expect(tracker.read(id, liveItems: 8).q == 0.125) }
@@ -105,11 +105,26 @@ import Testing
             for gap in gaps {
                 for lastStep in steps {
                     for total in totals {
-                        let record = FrequencyRecord(lastStep: lastStep, gap: gap, count: count, gapCount: 1)
+                        let record = Statistics(lastStep: lastStep, gap: gap, count: count, gapCount: 1)
                         for collection in [
-                            FrequencyTotals(firstStep: -1, lastStep: -1, count: total),
-                            FrequencyTotals(firstStep: 0, lastStep: .max, count: total),
-                            FrequencyTotals(firstStep: .max, lastStep: .max, count: total),
+                            FrequencyTotals(
+                                firstStep: -1,
+                                lastStep: -1,
+                                count: total,
+                                estimator: GapEstimator(alpha: 0.5)
+                            ),
+                            FrequencyTotals(
+                                firstStep: 0,
+                                lastStep: .max,
+                                count: total,
+                                estimator: GapEstimator(alpha: 0.5)
+                            ),
+                            FrequencyTotals(
+                                firstStep: .max,
+                                lastStep: .max,
+                                count: total,
+                                estimator: GapEstimator(alpha: 0.5)
+                            ),
                         ] {
                             let read = estimate(record, totals: collection, liveItems: 0)
                             #expect(read.q > 0 && read.q <= 1, "\(record) \(collection)")

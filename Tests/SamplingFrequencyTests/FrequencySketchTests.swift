@@ -1,4 +1,4 @@
-/// The sketch: exact where nothing collides, and on the safe side of exact where something does.
+/// The sketch: exact without collisions. With collisions, counts are never too low.
 import SamplingFrequency
 import TestSupport
 import Testing
@@ -8,7 +8,7 @@ import Testing
         Array(id.utf8).withUnsafeBytes { layout.hash($0) }
     }
 
-    /// So many ids that have no bucket in common.
+    /// Hashes of `count` ids that have no bucket in common.
     private func separateHashes(_ count: Int, _ layout: SketchLayout) -> [UInt64] {
         var taken: Set<Int> = []
         var hashes: [UInt64] = []
@@ -27,8 +27,8 @@ import Testing
 
     // MARK: Layout
 
-    /// Stored sketches depend on these numbers: they must never change.
-    @Test func placesAreWhatTheyAlwaysWere() {
+    /// Stored sketches depend on these numbers, so they must never change.
+    @Test func placesNeverChange() {
         let layout = SketchLayout(bucketCount: 1_000, hashCount: 4, seed: 5_647)
         #expect(hash("libc6", layout) == 0x4a8e_2589_414b_3fcb)
         #expect((0..<4).map { layout.bucket(of: hash("libc6", layout), $0) } == [94, 1_615, 2_114, 3_062])
@@ -45,11 +45,12 @@ import Testing
         #expect(!SketchLayout.isPossible(bucketCount: 0, hashCount: 1))
         #expect(!SketchLayout.isPossible(bucketCount: 1, hashCount: 0))
         #expect(!SketchLayout.isPossible(bucketCount: 1, hashCount: 9))
-        #expect(SketchLayout(bucketCount: 33, hashCount: 1, seed: 0).runCount == 2)
-        #expect(SketchLayout(bucketCount: 8, hashCount: 8, seed: 0).runCount == 2)
+        #expect(SketchLayout(bucketCount: 33, hashCount: 1, seed: 0).pageCount == 2)
+        #expect(SketchLayout(bucketCount: 8, hashCount: 8, seed: 0).pageCount == 2)
     }
 
-    /// Each hash has its own array, spreads ids evenly over it, and says nothing of where another hash puts them.
+    /// Each hash has its own array and spreads ids evenly over it. Its place for an id says nothing about that of
+    /// another hash.
     @Test func hashesSpreadAndAreIndependent() {
         let layout = SketchLayout(bucketCount: 10, hashCount: 2, seed: 1)
         var pairs: [Int: Int] = [:]
@@ -59,7 +60,7 @@ import Testing
             #expect((0..<10).contains(first) && (10..<20).contains(second))
             pairs[first * 10 + second - 10, default: 0] += 1
         }
-        // 200 of each pair; chi-square of 99 degrees of freedom exceeds 160 once in 10,000 seeds.
+        // 200 are expected of each pair. Chi-square of 99 degrees of freedom exceeds 160 once in 10,000 seeds.
         let chiSquare = (0..<100).reduce(0) { sum, pair in
             let difference = Double(pairs[pair, default: 0]) - 200
             return sum + difference * difference / 200
@@ -76,43 +77,43 @@ import Testing
         var sketch = FrequencySketch(layout: layout, alpha: 0.5)
         #expect(sketch.record(of: one) == .unseen)
         sketch.observe(one, Hit(step: 1))
-        #expect(sketch.record(of: one) == FrequencyRecord(lastStep: 1, gap: 0, count: 1, gapCount: 0))
+        #expect(sketch.record(of: one) == Statistics(lastStep: 1, gap: 0, count: 1, gapCount: 0))
         sketch.observe(one, Hit(step: 3))
         sketch.observe(two, Hit(step: 3))
         sketch.observe(one, Hit(step: 4))
         // Gaps 2 and 1, the second one with the weight 1/2.
-        #expect(sketch.record(of: one) == FrequencyRecord(lastStep: 4, gap: 1.5, count: 3, gapCount: 2))
-        #expect(sketch.record(of: two) == FrequencyRecord(lastStep: 3, gap: 0, count: 1, gapCount: 0))
-        let totals = FrequencyTotals(firstStep: 1, lastStep: 4, count: 4)
+        #expect(sketch.record(of: one) == Statistics(lastStep: 4, gap: 1.5, count: 3, gapCount: 2))
+        #expect(sketch.record(of: two) == Statistics(lastStep: 3, gap: 0, count: 1, gapCount: 0))
+        let totals = FrequencyTotals(firstStep: 1, lastStep: 4, count: 4, estimator: sketch.estimator)
         #expect(estimate(sketch.record(of: one), totals: totals, liveItems: 0).p == 1 / 1.5)
         #expect(estimate(sketch.record(of: two), totals: totals, liveItems: 0).state == .once)
         #expect(estimate(sketch.record(of: hash("three", layout)), totals: totals, liveItems: 0).state == .unseen)
     }
 
-    /// Two ids in the only bucket there is: what one of them does twice, or both do once, in a step is no gap of 0.
+    /// Two ids in the only bucket. If one of them occurs twice in a step, or both occur once, that is not a gap of 0.
     @Test func oncePerBucketAndStep() {
         let layout = SketchLayout(bucketCount: 1, hashCount: 1, seed: 0)
         let (one, two) = (hash("one", layout), hash("two", layout))
         var sketch = FrequencySketch(layout: layout, alpha: 0.5)
         for id in [one, two, one] { sketch.observe(id, Hit(step: 10)) }
-        #expect(sketch.record(of: one) == FrequencyRecord(lastStep: 10, gap: 0, count: 3, gapCount: 0))
+        #expect(sketch.record(of: one) == Statistics(lastStep: 10, gap: 0, count: 3, gapCount: 0))
         for id in [two, two, one] { sketch.observe(id, Hit(step: 14)) }
-        #expect(sketch.record(of: one) == FrequencyRecord(lastStep: 14, gap: 4, count: 6, gapCount: 1))
-        // Late steps count and move nothing, as with exact records.
+        #expect(sketch.record(of: one) == Statistics(lastStep: 14, gap: 4, count: 6, gapCount: 1))
+        // Late steps divide a gap, as with exact records.
         sketch.observe(one, Hit(step: 12))
-        #expect(sketch.record(of: two) == FrequencyRecord(lastStep: 14, gap: 4, count: 7, gapCount: 1))
+        #expect(sketch.record(of: two) == Statistics(lastStep: 14, gap: 2, count: 7, gapCount: 2))
     }
 
-    @Test func combinationIsTheLeastWrongOfTheBuckets() {
-        let old = FrequencyRecord(lastStep: 9, gap: 4, count: 7, gapCount: 3)
-        let busy = FrequencyRecord(lastStep: 12, gap: 2, count: 30, gapCount: 20)
-        let single = FrequencyRecord(lastStep: 11, gap: 0, count: 1, gapCount: 0)
-        func combined(_ records: [FrequencyRecord]) -> FrequencyRecord {
+    @Test func combinationHasTheLeastErrorOfTheBuckets() {
+        let old = Statistics(lastStep: 9, gap: 4, count: 7, gapCount: 3)
+        let busy = Statistics(lastStep: 12, gap: 2, count: 30, gapCount: 20)
+        let single = Statistics(lastStep: 11, gap: 0, count: 1, gapCount: 0)
+        func combined(_ records: [Statistics]) -> Statistics {
             records.dropFirst().reduce(into: records[0]) { $0.narrow(by: $1, .none) }
         }
         for (records, expected) in [
             ([old, busy], old),
-            ([old, busy, single], FrequencyRecord(lastStep: 9, gap: 0, count: 1, gapCount: 0)),
+            ([old, busy, single], Statistics(lastStep: 9, gap: 0, count: 1, gapCount: 0)),
             ([old, .unseen, busy], .unseen),
             ([single, single], single),
         ] {
@@ -121,10 +122,10 @@ import Testing
         }
     }
 
-    /// Beside exact records of the same stream: no id's count is below its true one, nor its last step; where an id has a
-    /// bucket for itself, all is exact; and the counts of one hash's buckets sum to the number of observations.
+    /// Compares with exact records of the same stream. No id has a count or a last step below the true one. If an id
+    /// has a bucket of its own, both are exact. The counts of one hash's buckets sum to the number of observations.
     @Test(arguments: [1, 2, 4, 8])
-    func errsOnlyTowardsFrequent(hashCount: Int) {
+    func errorsMakeIDsOnlyMoreFrequent(hashCount: Int) {
         var generator = SeededGenerator(seed: TestScale.seed(or: 31))
         let layout = SketchLayout(bucketCount: 64, hashCount: hashCount, seed: generator.next())
         var sketch = FrequencySketch(layout: layout, alpha: 0.05)
@@ -142,14 +143,16 @@ import Testing
             for index in 0..<hashCount { idsInBucket[layout.bucket(of: hash, index), default: 0] += 1 }
         }
         var exactCount = 0
-        for (id, record) in exact.records {
+        for id in exact.records.keys {
+            let record = exact.closed(id)!
             let read = sketch.record(of: hashes[id])
             #expect(read.count >= record.count)
             #expect(read.lastStep >= record.lastStep)
             if (0..<hashCount).contains(where: { idsInBucket[layout.bucket(of: hashes[id], $0)] == 1 }) {
                 exactCount += 1
                 #expect(read.count == record.count && read.lastStep == record.lastStep)
-                // A bucket that is shared may, by chance of its noise, have a longer gap; never a shorter one is read.
+                // A shared bucket may have a longer gap because of its noise. The longest gap is read, so it is never
+                // too short here.
                 #expect(read.gap >= record.gap)
             }
         }
@@ -160,7 +163,7 @@ import Testing
         }
     }
 
-    /// With periodic ids there is no noise: a collision can only shorten a gap, and what is read is never longer.
+    /// Periodic ids have no noise. So a collision can only shorten a gap, and the gap that is read is never too long.
     @Test func collisionsOnlyShortenGaps() {
         for hashCount in [1, 2, 4] {
             let layout = SketchLayout(bucketCount: 40, hashCount: hashCount, seed: 3)
@@ -177,11 +180,11 @@ import Testing
                 #expect(read.gap <= Double(id + 5) + 1e-9, "id \(id), \(hashCount) hashes: gap \(read.gap)")
                 isShorter = isShorter || read.gap < Double(id + 5) - 1
             }
-            #expect(isShorter, "nothing collided: the test shows nothing")
+            #expect(isShorter, "nothing collided, so the test has not tested it")
         }
     }
 
-    /// As many buckets for each hash: the more hashes, the fewer ids that have none for themselves.
+    /// With equally many buckets for each hash, more hashes leave fewer ids without a bucket of their own.
     @Test func moreHashesAreBetter() {
         var errors: [Double] = []
         for hashCount in [1, 2, 4, 8] {
@@ -197,22 +200,22 @@ import Testing
         #expect(errors[0] > 50 && errors[3] < 5, "\(errors)")
     }
 
-    // MARK: Estimates from outside
+    // MARK: Estimates from a trainer
 
     @Test func setGapIsReadAndContinued() {
         let layout = SketchLayout(bucketCount: 1 << 20, hashCount: 4, seed: 2)
         let one = hash("one", layout)
         var sketch = FrequencySketch(layout: layout, alpha: 0.25)
         sketch.set(one, Hit(step: 100), gap: 8, count: 40)
-        #expect(sketch.record(of: one) == FrequencyRecord(lastStep: 100, gap: 8, count: 40, gapCount: 4))
+        #expect(sketch.record(of: one) == Statistics(lastStep: 100, gap: 8, count: 40, gapCount: 4))
         // 0.75·8 + 0.25·4.
         sketch.observe(one, Hit(step: 104))
-        #expect(sketch.record(of: one) == FrequencyRecord(lastStep: 104, gap: 7, count: 41, gapCount: 5))
+        #expect(sketch.record(of: one) == Statistics(lastStep: 104, gap: 7, count: 41, gapCount: 5))
         sketch.set(one, Hit(step: 90), gap: nil, count: nil)
-        #expect(sketch.record(of: one) == FrequencyRecord(lastStep: 104, gap: 7, count: 41, gapCount: 5))
+        #expect(sketch.record(of: one) == Statistics(lastStep: 104, gap: 7, count: 41, gapCount: 5))
     }
 
-    @Test func setCountLeavesWhatIsOtherIds() {
+    @Test func setCountKeepsTheCountsOfOtherIDs() {
         let layout = SketchLayout(bucketCount: 8, hashCount: 2, seed: 4)
         var sketch = FrequencySketch(layout: layout, alpha: 0.5)
         let hashes = (0..<20).map { hash("id-\($0)", layout) }
@@ -254,6 +257,6 @@ import Testing
             exact.observe([id], at: step)
             sketch.observe(hashes[id], Hit(step: step))
         }
-        for (id, record) in exact.records { #expect(sketch.record(of: hashes[id]) == record) }
+        for id in exact.records.keys { #expect(sketch.record(of: hashes[id]) == exact.closed(id)) }
     }
 }

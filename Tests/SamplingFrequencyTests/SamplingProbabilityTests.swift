@@ -1,12 +1,12 @@
 import Foundation
-/// Sampling probabilities and expected counts: against TensorFlow's samplers, whose numbers `TensorFlow/golden-numbers.py`
-/// wrote down, and at the edges.
+/// Sampling probabilities and expected counts, compared with TensorFlow's samplers, and in edge cases.
+/// `TensorFlow/golden-numbers.py` wrote TensorFlow's numbers.
 import SamplingFrequency
 import TestSupport
 import Testing
 
 @Suite struct SamplingProbabilityTests {
-    /// What the script wrote.
+    /// The content of the script's output.
     struct Golden: Decodable {
         let tensorflow: String
         let draws: [Draw]
@@ -40,8 +40,14 @@ import Testing
     private func probability(of item: Int, in draw: Golden.Draw) throws -> Double {
         if draw.sampler == "uniform" { return uniformProbability(itemCount: try #require(draw.range)) }
         let (counts, power) = (try #require(draw.counts), try #require(draw.distortion))
-        let total = counts.reduce(0) { $0 + distortedCount($1, power: power) }
-        return distortedCount(counts[item], power: power) / total
+        return Self.plan(counts, power: power).probability(ofCount: counts[item])
+    }
+
+    /// Draws by frequency from rows with these counts.
+    private static func plan(_ counts: [Double], power: Double) -> DrawPlan {
+        var table = WeightedRows()
+        for (row, count) in counts.enumerated() { table.insert(UInt32(row), count: count) }
+        return DrawPlan(table, excluding: [], power: power)
     }
 
     @Test func expectedCountsAreTensorFlows() throws {
@@ -54,10 +60,10 @@ import Testing
                 let ours =
                     switch draw.kind {
                     case .unique: expectedCount(q: q, tries: draw.tries)
-                    // TensorFlow's exception: no repetition counts as if repetitions were allowed.
+                    // TensorFlow's exception: a draw without a repetition is treated as one with replacement.
                     case .withReplacement, .uniqueWithoutRepetition: expectedCount(q: q, draws: draw.draws)
                     }
-                // It computes in float32, which has a little over 7 digits.
+                // TensorFlow computes in float32, which has a little over 7 digits.
                 #expect(abs(ours - expected) <= 5e-7 * expected, "\(draw.sampler) \(draw.kind) of \(item): \(ours)")
                 checkedCount[draw.kind, default: 0] += 1
             }
@@ -67,7 +73,7 @@ import Testing
         #expect(checkedCount[.uniqueWithoutRepetition, default: 0] > 0)
     }
 
-    /// Every sampler and distortion is among them, and no draw was written down for nothing.
+    /// The golden numbers cover every sampler and distortion.
     @Test func goldenNumbersCoverTheSamplers() throws {
         let golden = try Self.golden()
         for unique in [false, true] {
@@ -78,8 +84,8 @@ import Testing
         }
     }
 
-    /// The tries of a draw follow from what was drawn, but for given tries the formula is what it says: the share of
-    /// rounds of `tries` draws in which the item turns up.
+    /// For a given number of tries, the formula must be an inclusion probability: the share of rounds of `tries` draws
+    /// in which the item occurs.
     @Test(arguments: [(0.3, 4), (0.01, 50), (0.001, 100)])
     func expectedCountOfTriesIsAnInclusionProbability(q: Double, tries: Int) {
         let seed = TestScale.seed(or: 71)
@@ -109,11 +115,15 @@ import Testing
     }
 
     @Test func distortionFromUniformToCounts() {
-        #expect(distortedCount(9, power: 0.5) == 3)
-        #expect(distortedCount(1e300, power: 1) == 1e300)
-        #expect(distortedCount(1e-300, power: 0) == 1)
-        // What was never counted is never drawn, also where all that were counted are alike.
-        for power in [0, 0.5, 1] { #expect(distortedCount(0, power: power) == 0) }
+        // The square root of 9 is three times that of 1.
+        let halved = Self.plan([9, 1], power: 0.5)
+        #expect(abs(halved.probability(ofCount: 9) - 0.75) < 1e-8)
+        let plain = Self.plan([1e300, 3e300], power: 1)
+        #expect(abs(plain.probability(ofCount: 1e300) - 0.25) < 1e-12)
+        let level = Self.plan([1e-300, 7, 0], power: 0)
+        #expect(level.probability(ofCount: 1e-300) == 0.5)
+        // An item with a count of 0 is never drawn, even if all counted items have the same probability.
+        for power in [0, 0.5, 1] { #expect(Self.plan([9, 0], power: power).countedRowCount == 1) }
     }
 
     @Test func mixtureIsAMixture() {
@@ -121,7 +131,7 @@ import Testing
         #expect(mixedProbability(q: 0.5, byFrequency: 3, uniform: 1, itemCount: 4) == 0.4375)
         #expect(mixedProbability(q: 0.5, byFrequency: 1, uniform: 0, itemCount: 4) == 0.5)
         #expect(mixedProbability(q: 0.5, byFrequency: 0, uniform: 2, itemCount: 4) == 0.25)
-        // Weights need not sum to anything in particular, not even to something finite.
+        // The weights need not have a particular sum. It may even overflow.
         let huge = Double.greatestFiniteMagnitude
         #expect(mixedProbability(q: 0.5, byFrequency: huge, uniform: huge, itemCount: 4) == 0.375)
         // Over all items it sums to 1 whenever q does.

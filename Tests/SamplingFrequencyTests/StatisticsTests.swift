@@ -1,6 +1,6 @@
 import Foundation
 import SamplingFrequency
-/// What the estimates are worth: against the theory, over many simulated ids, with fixed seeds.
+/// The accuracy of the estimates, compared with theory, over many simulated ids with fixed seeds.
 import TestSupport
 import Testing
 
@@ -12,7 +12,8 @@ import Testing
         var testDescription: String { "alpha \(alpha), p \(p), seed \(seed)" }
     }
 
-    /// Independent hits have geometric gaps, so those are drawn directly: a rare id costs no more than a common one.
+    /// Independent hits have geometric gaps, so the gaps are drawn directly. A rare id then costs no more than a common
+    /// one.
     @Test(arguments: [
         Hits(alpha: 0.01, p: 0.05, seed: 1),
         Hits(alpha: 0.01, p: 0.001, seed: 2),
@@ -30,12 +31,13 @@ import Testing
         var sum = 0.0
         var sumOfSquares = 0.0
         for _ in 0..<idCount {
-            var record = FrequencyRecord.unseen
+            var record = Statistics.unseen
             var step: Int64 = 0
             for _ in 0...gapCount {
                 estimator.observe(&record, Hit(step: step))
                 step += 1 + Int64(log(generator.nextUnit()) / logMiss)
             }
+            estimator.close(&record, through: .max)
             sum += record.gap
             sumOfSquares += record.gap * record.gap
         }
@@ -58,7 +60,7 @@ import Testing
                 min(Int.random(in: 0..<200, using: &generator), Int.random(in: 0..<200, using: &generator))
             }
             tracker.observe(ids, at: .random(in: 0..<1_000, using: &generator))
-            // Also with counts from outside, and with ids that go.
+            // Also with counts from a trainer, and with deleted ids.
             if Int.random(in: 0..<10, using: &generator) == 0 {
                 tracker.set(ids[0], at: 1, count: Double(Int.random(in: 1..<500, using: &generator)))
             }
@@ -71,7 +73,7 @@ import Testing
         #expect(tracker.totals.count == tracker.records.values.reduce(0) { $0 + $1.count })
     }
 
-    /// Two sources, one truth: p comes from gaps, q from counts, and independent draws tie them together.
+    /// p comes from gaps and q from counts. For independent draws, each follows from the other.
     @Test func pAndQAgreeForIndependentDraws() {
         let seed: UInt64 = 21
         print("seed \(seed)")
@@ -79,7 +81,7 @@ import Testing
         var tracker = Tracker(alpha: 0.01)
         let batch = 32
         for step: Int64 in 0..<8_000 {
-            // Squaring makes the low ids the common ones.
+            // Squaring makes the low ids more common.
             let ids = (0..<batch).map { _ in
                 let unit = generator.nextUnit()
                 return min(299, Int(unit * unit * 300))
@@ -95,7 +97,7 @@ import Testing
             sum += error
             sumOfSquares += error * error
         }
-        // α = 0.01: 7 % an id, 0.4 % for the mean of 300; q has its own noise of about 4 %.
+        // With α = 0.01 the noise is 7 % for one id, and 0.4 % for the mean of 300. q has its own noise of about 4 %.
         #expect(abs(sum / 300) < 0.02, "mean error \(sum / 300)")
         #expect((sumOfSquares / 300).squareRoot() < 0.1, "deviation \((sumOfSquares / 300).squareRoot())")
     }

@@ -1,14 +1,15 @@
-/// What the tests share: a collection in miniature.
+/// Shared by the tests: a minimal collection.
 import SamplingFrequency
 
-/// Records by id with the totals kept as the store keeps them.
+/// Records by id, with the totals kept as in the store.
 struct Tracker {
     let estimator: GapEstimator
-    var records: [Int: FrequencyRecord] = [:]
-    var totals = FrequencyTotals()
+    var records: [Int: Statistics] = [:]
+    var totals: FrequencyTotals
 
     init(alpha: Double) {
         estimator = GapEstimator(alpha: alpha)
+        totals = FrequencyTotals(estimator: estimator)
     }
 
     mutating func observe(_ ids: [Int], at step: Int64) {
@@ -24,6 +25,13 @@ struct Tracker {
         totals.count -= records[id]?.count ?? 0
         estimator.set(&records[id, default: .unseen], Hit(step: step), gap: gap, count: count)
         totals.count += records[id]!.count
+    }
+
+    /// The record with all its gaps closed.
+    func closed(_ id: Int) -> Statistics? {
+        guard var record = records[id] else { return nil }
+        estimator.close(&record, through: .max)
+        return record
     }
 
     func read(_ id: Int, liveItems: Int = 0) -> FrequencyEstimate {

@@ -1,8 +1,9 @@
 import Foundation
 
-/// Whether counts follow their probabilities: Pearson's test.
+/// Pearson's test of whether counts follow given probabilities.
 package enum ChiSquare {
-    /// Σ (observed − expected)² / expected. `weights`: the probabilities, up to a factor; each at 5 expected or more.
+    /// Σ (observed − expected)² / expected. `weights` are proportional to the probabilities. Each expected count must
+    /// be at least 5.
     package static func statistic(_ counts: [Int], weights: [Double]) -> Double {
         let scale = Double(counts.reduce(0, +)) / weights.reduce(0, +)
         return zip(counts, weights).reduce(0) { sum, pair in
@@ -11,8 +12,10 @@ package enum ChiSquare {
         }
     }
 
-    /// What the statistic exceeds by chance once in a thousand times: the 0.999 quantile, after Wilson and Hilferty
-    /// (1931), who found the cube root to be nearly normal. From ten degrees of freedom on at most 0.6 % too large.
+    /// The bound that the statistic exceeds by chance once in a thousand times.
+    ///
+    /// It is the 0.999 quantile, by the approximation of Wilson and Hilferty (1931) that the cube root is nearly
+    /// normal. With ten or more degrees of freedom, it is at most 0.6 % too large.
     package static func bound(degreesOfFreedom: Int) -> Double {
         let degrees = Double(degreesOfFreedom)
         let normalQuantile = 3.090232306
@@ -20,7 +23,7 @@ package enum ChiSquare {
         return degrees * root * root * root
     }
 
-    /// The statistic over its bound: below 1 for all but one in a thousand samples of these probabilities.
+    /// The statistic divided by its bound. By chance, it exceeds 1 once in a thousand times.
     package static func excess(_ counts: [Int], weights: [Double]) -> Double {
         statistic(counts, weights: weights) / bound(degreesOfFreedom: counts.count - 1)
     }

@@ -1,23 +1,16 @@
 import SamplingFrequency
+import SystemSupport
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
-/// The simulation of Yi et al. (RecSys 2019, §6.1): how well streaming estimators follow a distribution, and how fast
-/// they find it again after it has been turned round.
+/// The simulation of Yi et al. (RecSys 2019, §6.1). It measures how well streaming estimators follow a distribution,
+/// and how fast they recover after it is reversed.
 ///
-/// Item i of M has the weight i². A batch of B is drawn without replacement: one item after another, each with a
-/// probability in proportion to its weight among those that are left. At a certain step the weights change to
-/// (M − 1 − i)². The error at a step is ½·Σ|p̂ᵢ − pᵢ| / B, with one of two truths:
+/// Item i of M has the weight i². A batch of B is drawn without replacement, one item after another. The probability of
+/// each is proportional to its weight among the remaining items. At a certain step the weights change to (M − 1 − i)².
+/// The error at a step is ½·Σ|p̂ᵢ − pᵢ| / B, with one of two truths:
 ///
-/// - the paper's, pᵢ = B·qᵢ, which is not what sequential draws without replacement do: they take the heavy items less
-///   often than that, so no estimator gets below an error of 0.023;
-/// - the true probability of item i to be in a batch (`inclusionProbabilities`).
+/// - the paper's, pᵢ = B·qᵢ. It does not hold for sequential draws without replacement, which take the heavy items less
+///   often. So no estimator gets below an error of 0.023.
+/// - the true probability that item i is in a batch (`inclusionProbabilities`).
 ///
 /// All estimators of a run see the same batches.
 package struct EstimationSimulation {
@@ -27,23 +20,23 @@ package struct EstimationSimulation {
     package var stepCount: Int64 = 20_000
     package var switchStep: Int64 = 10_000
     package var stepsBetweenPoints: Int64 = 100
-    /// Batches by which the true probabilities are found, for each of the two distributions.
+    /// The number of rounds that estimate the true probabilities, for each of the two distributions.
     package var roundsForTruth = 20_000
 
     package init() {}
 
     package enum Estimator: Hashable, Sendable {
-        /// A record an item.
+        /// One record for each item.
         case exact
-        /// So many hashes that share so many buckets evenly.
+        /// `hashCount` hashes that share `totalBucketCount` buckets evenly.
         case sketch(hashCount: Int, totalBucketCount: Int)
     }
 
-    /// How an estimator begins and is read.
+    /// The initial state of an estimator, and the way to read its estimates.
     package enum Rules: Hashable, Sendable {
         /// A = 0 and B = 100 at the start, the weight of a gap is always α, p̂ = 1/B.
         case paper
-        /// As the daemon does it: `GapEstimator` and `estimate`.
+        /// Those of the daemon: `GapEstimator` and `estimate`.
         case house
     }
 
@@ -57,11 +50,11 @@ package struct EstimationSimulation {
         }
     }
 
-    /// The errors of a contender, one a point.
+    /// The errors of a contender at each of `pointSteps`.
     package struct Curve: Sendable {
-        /// Against B·qᵢ.
+        /// The error against B·qᵢ, the paper's truth.
         package var printed: [Double] = []
-        /// Against the true probabilities.
+        /// The error against the true probabilities.
         package var truth: [Double] = []
 
         package init(printed: [Double] = [], truth: [Double] = []) {
@@ -70,12 +63,12 @@ package struct EstimationSimulation {
         }
     }
 
-    /// The steps at which errors are taken.
+    /// The steps at which errors are measured.
     package var pointSteps: [Int64] {
         Array(stride(from: stepsBetweenPoints, through: stepCount, by: Int64.Stride(stepsBetweenPoints)))
     }
 
-    /// The weights up to the switch, and those after it.
+    /// The weights before or after the switch.
     private func weights(isSwitched: Bool) -> [Double] {
         (0..<itemCount).map { item in
             let place = Double(isSwitched ? itemCount - 1 - item : item)
@@ -87,7 +80,7 @@ package struct EstimationSimulation {
         var generator = SeededGenerator(seed: seed)
         var states = contenders.map { State($0, self, sketchSeed: generator.next()) }
         var curves = contenders.map { _ in Curve() }
-        var totals = FrequencyTotals()
+        var totals = FrequencyTotals(estimator: GapEstimator(alpha: alpha))
         for isSwitched in [false, true] {
             let weights = weights(isSwitched: isSwitched)
             let sum = weights.reduce(0, +)
@@ -117,12 +110,13 @@ package struct EstimationSimulation {
 
     // MARK: - The truth
 
-    /// The probability of each item to be in a batch, when a batch is drawn one item after another.
+    /// The probability that each item is in a batch, if a batch is drawn one item after another.
     ///
-    /// Such a batch is the same as this: every item waits for a time that is exponential with its weight as the rate, and
-    /// the first B to arrive are the batch. So item i is in it if it arrives before the B-th of the *others*, at time τ:
-    /// with probability 1 − exp(−wᵢ·τ). The mean of that over many rounds has no bias, and hardly any noise: the item's own
-    /// arrival, the noisy part, is never looked at. (20,000 rounds for 1,000 items: the sum is right to 0.1 %.)
+    /// Such a batch has the following distribution. Every item arrives after an exponential time whose rate is its
+    /// weight, and the first B items are the batch. So item i is in the batch if it arrives before the B-th of the
+    /// *others*, which arrives at time τ. The probability of that is 1 − exp(−wᵢ·τ). The mean over many rounds has no
+    /// bias. It also has little noise, because it does not use the item's own arrival, which is the noisy part. With
+    /// 20,000 rounds for 1,000 items, the sum is right to 0.1 %.
     package func inclusionProbabilities(_ weights: [Double], using generator: inout SeededGenerator) -> [Double] {
         var sums = [Double](repeating: 0, count: weights.count)
         for _ in 0..<roundsForTruth {
@@ -130,7 +124,7 @@ package struct EstimationSimulation {
             let sorted = times.sorted()
             let (last, next) = (sorted[batchCount - 1], sorted[batchCount])
             for item in weights.indices {
-                // The B-th of the others comes one later in the order if the item itself is before it.
+                // If the item is among the first B, the B-th of the others is the next one in the order.
                 sums[item] += -expm1(-weights[item] * (times[item] <= last ? next : last))
             }
         }
@@ -138,8 +132,8 @@ package struct EstimationSimulation {
     }
 }
 
-/// Batches without replacement: items are drawn with replacement, and one that is in the batch already is drawn again.
-/// So the next item is one of those that are left, in proportion to its weight.
+/// Batches without replacement. It draws items with replacement, and rejects an item that is already in the batch. So
+/// the next item is one of the remaining items, with a probability proportional to its weight.
 package struct SequentialDraws {
     private let cumulative: [Double]
     /// The number of the last batch that each item was in.
@@ -168,7 +162,7 @@ package struct SequentialDraws {
         return items
     }
 
-    /// The first item whose cumulative weight is `value` or more; `value` is above 0, so its own weight is not 0.
+    /// The first item whose cumulative weight is at least `value`. `value` is above 0, so the item's weight is not 0.
     private func firstItem(reaching value: Double) -> Int {
         var (low, high) = (0, cumulative.count - 1)
         while low < high {
@@ -183,17 +177,17 @@ package struct SequentialDraws {
 private struct State {
     private let rules: EstimationSimulation.Rules
     private let estimator: GapEstimator
-    /// Exact: a record an item.
-    private var records: [FrequencyRecord]
+    /// One record for each item. Not used with a sketch.
+    private var records: [Statistics]
     private var sketch: FrequencySketch?
-    /// Of each item.
+    /// The hash of each item.
     private var hashes: [UInt64] = []
 
     init(_ contender: EstimationSimulation.Contender, _ simulation: EstimationSimulation, sketchSeed: UInt64) {
         rules = contender.rules
         estimator = GapEstimator(alpha: simulation.alpha)
-        // As many gaps as make the weight of the next one α, so that B decays by hits from the start.
-        let paperStart = FrequencyRecord(lastStep: 0, gap: 100, count: 0, gapCount: .max)
+        // With this gap count the next gap has the weight α, so every hit changes B by α from the start.
+        let paperStart = Statistics(lastStep: 0, gap: 100, count: 0, gapCount: .max)
         let initial = contender.rules == .paper ? paperStart : .unseen
         records = Array(repeating: initial, count: simulation.itemCount)
         guard case .sketch(let hashCount, let totalBucketCount) = contender.estimator else { return }
@@ -212,7 +206,8 @@ private struct State {
 
     func probabilities(_ totals: FrequencyTotals) -> [Double] {
         records.indices.map { item in
-            let record = sketch?.record(of: hashes[item]) ?? records[item]
+            var record = sketch?.record(of: hashes[item]) ?? records[item]
+            estimator.close(&record, through: .max)
             return switch rules {
             case .paper: 1 / record.gap
             case .house: estimate(record, totals: totals, liveItems: records.count).p

@@ -1,4 +1,4 @@
-/// Random numbers that are the same for one seed on every machine: SplitMix64 (Steele, Lea, Flood 2014).
+/// Random numbers that are the same for the same seed on every machine: SplitMix64 (Steele, Lea, Flood 2014).
 package struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
@@ -6,7 +6,8 @@ package struct SeededGenerator: RandomNumberGenerator {
         state = seed
     }
 
-    /// Another seed in every run, unless `LOGQD_TEST_SEED` names one. It is printed, so that a failure can be repeated.
+    /// Uses a different seed in every run, unless `LOGQD_TEST_SEED` gives one. It prints the seed, so that a failure
+    /// can be repeated.
     package init(test: String = #function) {
         let seed = TestScale.seed(or: .random(in: 0...UInt64.max))
         print("\(test): LOGQD_TEST_SEED=\(seed)")
@@ -21,7 +22,7 @@ package struct SeededGenerator: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// In (0, 1].
+    /// A number in (0, 1].
     package mutating func nextUnit() -> Double {
         Double(next() >> 11 &+ 1) * 0x1p-53
     }

@@ -1,11 +1,11 @@
 import Foundation
 
-/// How much a random test does: quick by default, everything with `LOGQD_TEST_SCALE=full`. `LOGQD_TEST_SEED` repeats
-/// a run.
+/// The amount of work of random tests: little by default, all of it with `LOGQD_TEST_SCALE=full`. `LOGQD_TEST_SEED`
+/// repeats a run.
 package enum TestScale {
     package static let isFull = variable("SCALE") == "full"
 
-    /// How long anything may take before a test gives it up. A sanitizer needs more: `LOGQD_TEST_PATIENCE`, in seconds.
+    /// The time limit of waits in tests, in seconds. For slow builds with sanitizers, set `LOGQD_TEST_PATIENCE`.
     package static let patienceSeconds = variable("PATIENCE").flatMap { Double($0) } ?? 60
 
     package static func seed(or usual: UInt64) -> UInt64 {

@@ -1,4 +1,5 @@
-// Codes of every set of kernels: what encoding says of a vector, and which rows a scan keeps, against plain arithmetic.
+// Codes of every set of kernels, compared with plain arithmetic: the result of encoding a vector, and the slots that a
+// scan keeps.
 
 import CVectorKernels
 import TestSupport
@@ -6,25 +7,25 @@ import Testing
 
 @testable import VectorIndex
 
-/// A slab whose codes begin at any byte, in exactly as much memory as it needs, so that a sanitizer sees what goes
-/// too far.
+/// A slab whose codes begin at any byte. Its memory has exactly the size that it needs, so that a sanitizer notices
+/// accesses beyond it.
 private final class OddSlab {
     let dimension: Int
-    let rowCount: Int
+    let slotCount: Int
     let slab: code_slab
     private let codes: UnsafeMutablePointer<UInt8>
     private let floats: [UnsafeMutablePointer<Float>]
     private let bounds: UnsafeMutablePointer<code_terms>
 
-    init(dimension: Int, rowCount: Int, offset: Int) {
+    init(dimension: Int, slotCount: Int, offset: Int) {
         self.dimension = dimension
-        self.rowCount = rowCount
+        self.slotCount = slotCount
         let groups = (dimension + 3) / 4
-        codes = .allocate(capacity: offset + rowCount * (groups + 1) * 4)
-        codes.initialize(repeating: 0, count: offset + rowCount * (groups + 1) * 4)
-        floats = (0..<3).map { _ in .allocate(capacity: rowCount) }
-        for array in floats { array.initialize(repeating: .nan, count: rowCount) }
-        bounds = .allocate(capacity: rowCount / 16)
+        codes = .allocate(capacity: offset + slotCount * (groups + 1) * 4)
+        codes.initialize(repeating: 0, count: offset + slotCount * (groups + 1) * 4)
+        floats = (0..<3).map { _ in .allocate(capacity: slotCount) }
+        for array in floats { array.initialize(repeating: .nan, count: slotCount) }
+        bounds = .allocate(capacity: slotCount / 16)
         slab = code_slab(
             groups: groups,
             blocks: codes + offset,
@@ -34,7 +35,7 @@ private final class OddSlab {
             bounds: bounds,
             has_offsets: true
         )
-        withUnsafePointer(to: slab) { code_slab_clear($0, 0, rowCount) }
+        withUnsafePointer(to: slab) { code_slab_clear($0, 0, slotCount) }
     }
 
     deinit {
@@ -43,23 +44,23 @@ private final class OddSlab {
         bounds.deallocate()
     }
 
-    private func code(_ row: Int, _ index: Int) -> Int {
-        Int(slab.blocks[row / 16 * (slab.groups + 1) * 64 + index / 4 * 64 + row % 16 * 4 + index % 4]) - 128
+    private func code(_ slot: Int, _ index: Int) -> Int {
+        Int(slab.blocks[slot / 16 * (slab.groups + 1) * 64 + index / 4 * 64 + slot % 16 * 4 + index % 4]) - 128
     }
 
-    func scale(_ row: Int) -> Double {
-        let block = slab.blocks + row / 16 * (slab.groups + 1) * 64
-        let offset = slab.groups * 64 + row % 16 * 4
+    func scale(_ slot: Int) -> Double {
+        let block = slab.blocks + slot / 16 * (slab.groups + 1) * 64
+        let offset = slab.groups * 64 + slot % 16 * 4
         return Double(UnsafeRawPointer(block).loadUnaligned(fromByteOffset: offset, as: Float.self))
     }
 
-    /// The decoded vector of a row.
-    func decoded(_ row: Int) -> [Double] {
-        (0..<dimension).map { scale(row) * Double(code(row, $0)) }
+    /// The decoded vector of a slot.
+    func decoded(_ slot: Int) -> [Double] {
+        (0..<dimension).map { scale(slot) * Double(code(slot, $0)) }
     }
 
-    func sum(_ row: Int, _ query: [Int8]) -> Int {
-        (0..<dimension).reduce(0) { $0 + code(row, $1) * Int(query[$1]) }
+    func sum(_ slot: Int, _ query: [Int8]) -> Int {
+        (0..<dimension).reduce(0) { $0 + code(slot, $1) * Int(query[$1]) }
     }
 }
 
@@ -77,13 +78,13 @@ private final class OddSlab {
         let kernels = try kernels(name)
         var random = SeededGenerator()
         for dimension in Array(1...70) + [255, 256, 1_030, 4_096] {
-            let slab = OddSlab(dimension: dimension, rowCount: 16, offset: dimension % 16)
+            let slab = OddSlab(dimension: dimension, slotCount: 16, offset: dimension % 16)
             for kind in VectorKind.allCases {
-                let row = Int.random(in: 0..<16, using: &random)
+                let slot = Int.random(in: 0..<16, using: &random)
                 let vector = kind.vector(dimension, using: &random)
                 for form in [code_plain, code_normalized, code_offset] {
-                    encode(vector, at: dimension % 5, form, into: slab, row, kernels)
-                    check(slab, row, vector, form, "\(name) \(kind) \(dimension)")
+                    encode(vector, at: dimension % 5, form, into: slab, slot, kernels)
+                    check(slab, slot, vector, form, "\(name) \(kind) \(dimension)")
                 }
             }
         }
@@ -95,7 +96,7 @@ private final class OddSlab {
         at offset: Int,
         _ form: code_form,
         into slab: OddSlab,
-        _ row: Int,
+        _ slot: Int,
         _ kernels: UnsafePointer<vector_kernels>
     ) {
         withUnsafeTemporaryAllocation(byteCount: offset + vector.count * 4, alignment: 64) { memory in
@@ -103,36 +104,36 @@ private final class OddSlab {
                 UnsafeMutableRawBufferPointer(rebasing: memory[offset...]).copyMemory(from: $0)
             }
             withUnsafePointer(to: slab.slab) {
-                vector_kernels_encode(kernels, memory.baseAddress! + offset, vector.count, form, $0, row)
+                vector_kernels_encode(kernels, memory.baseAddress! + offset, vector.count, form, $0, slot)
             }
         }
     }
 
-    private func check(_ slab: OddSlab, _ row: Int, _ vector: [Float], _ form: code_form, _ what: String) {
+    private func check(_ slab: OddSlab, _ slot: Int, _ vector: [Float], _ form: code_form, _ what: String) {
         let norm = vector.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
         let factor = form == code_normalized && norm > 0 ? 1 / norm : 1
-        let decoded = slab.decoded(row)
+        let decoded = slab.decoded(slot)
         let errorSquare = zip(vector, decoded).reduce(0) { sum, pair in
             let error = Double(pair.0) * factor - pair.1
             return sum + error * error
         }
         let decodedNorm = decoded.reduce(0) { $0 + $1 * $1 }.squareRoot()
         let error = errorSquare.squareRoot()
-        expect(slab.slab.norms[row], bounds: decodedNorm, what)
-        expect(slab.slab.errors[row], bounds: error, what)
-        // Half a step a dimension at the most, unless the scale would underflow.
-        let step = slab.scale(row)
-        if step > 0 {
-            #expect(error <= 0.501 * step * Double(vector.count).squareRoot(), "\(what)")
+        expect(slab.slab.norms[slot], bounds: decodedNorm, what)
+        expect(slab.slab.errors[slot], bounds: error, what)
+        // At most half a scale for each dimension, unless the scale would underflow.
+        let scale = slab.scale(slot)
+        if scale > 0 {
+            #expect(error <= 0.501 * scale * Double(vector.count).squareRoot(), "\(what)")
         } else {
             #expect(vector.allSatisfy { Double($0.magnitude) * factor < 127 * 1.2e-38 }, "\(what)")
         }
-        let offset = slab.slab.offsets[row]
+        let offset = slab.slab.offsets[slot]
         #expect(form == code_offset || offset == 0, "\(what)")
         if form == code_offset { expect(-offset, isBoundedBy: norm * norm / 2, what) }
     }
 
-    /// Not below the value, and hardly above it where float32 can say so.
+    /// The bound must not be below the value, and only slightly above it for values between 1e-30 and 1e30.
     private func expect(_ bound: Float, bounds value: Double, _ what: String) {
         #expect(Double(bound) >= value, "\(what)")
         let isInRange = value > 1e-30 && value < 1e30
@@ -148,29 +149,29 @@ private final class OddSlab {
     // MARK: - Scanning
 
     @Test(arguments: names)
-    func keepsTheRowsAboveTheThreshold(name: String) throws {
+    func keepsTheSlotsAboveTheThreshold(name: String) throws {
         let kernels = try kernels(name)
         var random = SeededGenerator()
         for dimension in Array(1...130) + [255, 256, 257, 1_030, 4_096] {
             for offset in dimension < 20 || TestScale.isFull ? Array(0..<16) : [dimension % 16] {
-                let slab = OddSlab(dimension: dimension, rowCount: 64, offset: offset)
-                // Some rows stay empty, a whole block too.
-                for row in 0..<48 where row % 7 != 3 {
+                let slab = OddSlab(dimension: dimension, slotCount: 64, offset: offset)
+                // Some slots stay empty, and so does a whole block.
+                for slot in 0..<48 where slot % 7 != 3 {
                     let vector = VectorKind.normal.vector(dimension, using: &random)
-                    encode(vector, at: 0, code_plain, into: slab, row, kernels)
+                    encode(vector, at: 0, code_plain, into: slab, slot, kernels)
                 }
                 try scan(slab, queryCount: 1 + (dimension + offset) % 8, kernels, using: &random)
             }
         }
     }
 
-    /// One query's side of the bound, made up: the kernels take any numbers.
+    /// The query's part of a bound, with arbitrary numbers, because the kernels accept any.
     private struct Side {
         let codes: [Int8]
         let normFactor: Float
         let errorFactor: Float
         let offsetFactor: Float
-        /// Rows whose bound is at least this: the threshold, in the middle of a gap between two bounds.
+        /// Slots whose bound is at least this threshold are expected. It is in the middle of a gap between two bounds.
         var threshold: Double = 0
         var expected: Set<Int> = []
     }
@@ -193,29 +194,29 @@ private final class OddSlab {
         for query in sides.indices { chooseThreshold(slab, &sides[query], using: &random) }
         let found = hits(slab, sides, kernels)
         for (query, side) in sides.enumerated() {
-            let rows = found.filter { $0.query == query }.map { Int($0.row) }
-            #expect(Set(rows) == side.expected, "dimension \(slab.dimension), query \(query) of \(queryCount)")
-            #expect(rows.count == side.expected.count, "no row twice")
+            let slots = found.filter { $0.query == query }.map { Int($0.slot) }
+            #expect(Set(slots) == side.expected, "dimension \(slab.dimension), query \(query) of \(queryCount)")
+            #expect(slots.count == side.expected.count, "a slot occurs twice")
         }
     }
 
     private func chooseThreshold(_ slab: OddSlab, _ side: inout Side, using random: inout SeededGenerator) {
         let terms = slab.slab
-        let bounds = (0..<slab.rowCount).filter { terms.offsets[$0] > -.infinity }.map { row in
-            let sum = Double(slab.sum(row, side.codes)) * slab.scale(row)
+        let bounds = (0..<slab.slotCount).filter { terms.offsets[$0] > -.infinity }.map { slot in
+            let sum = Double(slab.sum(slot, side.codes)) * slab.scale(slot)
             let rest =
-                Double(side.normFactor) * Double(terms.norms[row])
-                + Double(side.errorFactor) * Double(terms.errors[row])
-                + Double(side.offsetFactor) * Double(terms.offsets[row])
-            return (bound: sum + rest, row: row)
+                Double(side.normFactor) * Double(terms.norms[slot])
+                + Double(side.errorFactor) * Double(terms.errors[slot])
+                + Double(side.offsetFactor) * Double(terms.offsets[slot])
+            return (bound: sum + rest, slot: slot)
         }.sorted { $0.bound > $1.bound }
-        // A gap that rounding can't cross; there is one among so many numbers.
+        // A gap that rounding cannot close. There is one among this many numbers.
         let size = bounds[0].bound.magnitude + bounds.last!.bound.magnitude
         let gaps = (1..<bounds.count).filter { bounds[$0 - 1].bound - bounds[$0].bound > 1e-5 * size }
         let cut = gaps.randomElement(using: &random) ?? 0
         side.threshold =
             cut == 0 ? bounds.last!.bound - size : (bounds[cut - 1].bound + bounds[cut].bound) / 2
-        side.expected = Set(bounds.filter { $0.bound >= side.threshold }.map(\.row))
+        side.expected = Set(bounds.filter { $0.bound >= side.threshold }.map(\.slot))
     }
 
     private func hits(
@@ -247,16 +248,16 @@ private final class OddSlab {
                 thresholds: eight(0) { Float($0.threshold) }
             )
             var all: [code_hit] = []
-            // Room for one block: every call has to stop and go on.
+            // There is room for only one block, so every call must stop and the next one continue.
             var some = [code_hit](repeating: code_hit(), count: 16 * sides.count)
+            let vectors = code_vectors(first: 0, stride: 0, rows: nil, first_slot: 0)
             var block = 0
-            let vectors = code_vectors(first: 0, stride: slab.dimension * 4)
-            while block < slab.rowCount / 16 {
+            while block < slab.slotCount / 16 {
                 let before = block
                 let count = withUnsafePointer(to: slab.slab) {
-                    kernels.pointee.scan(&queries, $0, vectors, &block, slab.rowCount / 16, &some, some.count)
+                    kernels.pointee.scan(&queries, $0, vectors, &block, slab.slotCount / 16, &some, some.count)
                 }
-                #expect(block > before, "a call gets on")
+                #expect(block > before, "a call made no progress")
                 all += some[..<count]
             }
             return all
@@ -264,9 +265,9 @@ private final class OddSlab {
     }
 
     @Test(arguments: names)
-    func clearedRowsAreNoHits(name: String) throws {
+    func clearedSlotsAreNoHits(name: String) throws {
         let kernels = try kernels(name)
-        let slab = OddSlab(dimension: 5, rowCount: 32, offset: 3)
+        let slab = OddSlab(dimension: 5, slotCount: 32, offset: 3)
         let side = Side(
             codes: [1, 2, 3, 4, 5],
             normFactor: 1,
@@ -276,8 +277,8 @@ private final class OddSlab {
         )
         #expect(hits(slab, [side], kernels).isEmpty)
         encode([1, 2, 3, 4, 5], at: 0, code_plain, into: slab, 17, kernels)
-        #expect(hits(slab, [side], kernels).map(\.row) == [17])
-        withUnsafePointer(to: slab.slab) { code_slab_clear_row($0, 17) }
+        #expect(hits(slab, [side], kernels).map(\.slot) == [17])
+        withUnsafePointer(to: slab.slab) { code_slab_clear_slot($0, 17) }
         #expect(hits(slab, [side], kernels).isEmpty)
     }
 }

@@ -1,4 +1,5 @@
-// Codes, bound and selection together against scoring everything: the same ids, and the same 64 bits of each score.
+// Codes, bound and selection together, compared with scoring every row: the same ids, and the same 64 bits of each
+// score.
 
 import CVectorKernels
 import TestSupport
@@ -13,9 +14,9 @@ private final class IndexedRows {
     let dimension: Int
     let metric: Metric
     let slab: CodeSlab
-    /// Multiplies the bound: below 1 it is no bound any more.
+    /// A factor for the bound. Below 1, the result is no longer a bound.
     var boundFactor: Float = 1
-    /// What is added to the scores of the rows; nil: nothing. Their bounds may lie above by so much.
+    /// The numbers that are added to the scores of the rows; nil: none. Their bounds may be too high by `addendSlack`.
     var addends: [Double]?
     var addendSlack = 0.0
     private let memory: UnsafeMutableRawPointer
@@ -56,7 +57,7 @@ private final class IndexedRows {
         }
     }
 
-    /// By plain scoring of every row, with the scalar kernels.
+    /// The result of scoring every row with the scalar kernels.
     func bruteForce(_ query: [Float], k: Int) -> [Found] {
         let vector = QueryVector(query, metric: metric, kernels: vector_kernels_named("scalar")!)
         var selection = TopKSelection(k: k)
@@ -71,7 +72,7 @@ private final class IndexedRows {
         return found(selection)
     }
 
-    /// By the codes, all queries in one pass.
+    /// The result of a scan of the codes, with all queries in one pass.
     func search(_ queries: [[Float]], k: Int) -> [[Found]] {
         let vectors = queries.map { QueryVector($0, metric: metric, kernels: kernels) }
         let scanner = CodeScanner(vectors, addendBlocksMax: addends == nil ? 0 : Self.runBlocks, kernels: kernels)
@@ -83,7 +84,7 @@ private final class IndexedRows {
             while blocks.upperBound < blockCount || !blocks.isEmpty {
                 if blocks.isEmpty { blocks = blocks.upperBound..<min(blocks.upperBound + Self.runBlocks, blockCount) }
                 write(scanner.addends, blocks)
-                for hit in scanner.hits(in: slab, &blocks, vectors: UInt(bitPattern: rows.baseAddress)) {
+                for hit in scanner.hits(in: slab, &blocks) {
                     let (row, query) = (Int(hit.slot), Int(hit.query))
                     scoredCount += 1
                     let score = vectors[query].score(rows.baseAddress! + row * dimension) + (addends?[row] ?? 0)
@@ -96,7 +97,7 @@ private final class IndexedRows {
         return selections.map(found)
     }
 
-    /// Blocks go through the scanner in runs, as those of a chunk do.
+    /// The number of blocks that one call of the scanner gets, as with the blocks of a chunk.
     private static let runBlocks = 5
 
     private func write(_ bounds: CodeScanner.Addends?, _ blocks: Range<Int>) {
@@ -140,7 +141,7 @@ extension CodeScanner {
         var queryCount = 0
         while queryCount < queryCountMin {
             let dimension = Self.dimension(queryCount, using: &random)
-            // Rows of one kind or of all kinds, about as much work whatever the dimension.
+            // Rows of one kind or of all kinds. The amount of work is similar for every dimension.
             let kind = VectorKind.allCases.randomElement(using: &random)
             let mixes = Int.random(in: 0..<4, using: &random) == 0
             let rowCount = Int.random(in: 1...max(40, min(600, 40_000 / dimension)), using: &random)
@@ -168,7 +169,7 @@ extension CodeScanner {
         }
     }
 
-    /// The same, of scores to which something is added.
+    /// The same comparison with addends to the scores.
     @Test(arguments: Case.all)
     func equalsBruteForceWithAddends(_ test: Case) throws {
         let kernels = try #require(vector_kernels_named(test.kernels))
@@ -181,7 +182,7 @@ extension CodeScanner {
             let index = IndexedRows(rows, dimension: dimension, metric: test.metric, kernels: kernels)
             let size = [0, 1e-45, 1e-30, 1e-3, 1, 15, 1e4, 7e5].randomElement(using: &random)!
             let isOneSided = Bool.random(using: &random)
-            // Like logarithms of counts: of some rows the same.
+            // Similar to logarithms of counts: some rows have equal addends.
             let levels = (0..<20).map { _ in Double.random(in: (isOneSided ? 0 : -size)...size, using: &random) }
             index.addends = (0..<rowCount).map { _ in levels.randomElement(using: &random)! }
             index.addendSlack = [0, size / 64].randomElement(using: &random)!
@@ -204,7 +205,7 @@ extension CodeScanner {
             ? .random(in: 70...1_030, using: &random) : .random(in: 1...70, using: &random)
     }
 
-    /// A million, with `LOGQD_TEST_SCALE=full`.
+    /// A million vectors with `LOGQD_TEST_SCALE=full`.
     @Test(arguments: Case.all)
     func manyEqualVectors(_ test: Case) throws {
         let kernels = try #require(vector_kernels_named(test.kernels))
@@ -216,7 +217,8 @@ extension CodeScanner {
         #expect(index.search([query], k: 10) == [index.bruteForce(query, k: 10)])
     }
 
-    /// Products of codes and scale that overflow, downwards: the codes say less than any float32, the truth is more.
+    /// Products of codes and scale that overflow to −∞. So the codes' score is below any float32, and the true score is
+    /// higher.
     @Test(arguments: Case.all)
     func productsThatOverflow(_ test: Case) throws {
         let kernels = try #require(vector_kernels_named(test.kernels))
@@ -234,7 +236,7 @@ extension CodeScanner {
         if test.metric == .dot { #expect(expected.map(\.id) == [IndexedRows.id(1_100)]) }
     }
 
-    /// The codes are there to spare work: of rows in general position few are scored.
+    /// Codes must save work: of rows in general position, only few are scored.
     @Test(arguments: Case.all)
     func fewRowsAreScored(_ test: Case) throws {
         let kernels = try #require(vector_kernels_named(test.kernels))
@@ -244,21 +246,21 @@ extension CodeScanner {
         for _ in 0..<5 { _ = index.search([VectorKind.normal.vector(64, using: &random)], k: 10) }
         #expect(index.scoredCount < 5 * 2_000 / 4, "scored \(index.scoredCount) of 10,000")
         let before = index.scoredCount
-        // Half of the rows get so little that the others are the answer.
+        // The addends of half of the rows are so low that the answer consists of the others.
         index.addends = (0..<2_000).map { -1_000 * Double($0 % 2) }
         for _ in 0..<5 { _ = index.search([VectorKind.normal.vector(64, using: &random)], k: 10) }
         #expect(index.scoredCount - before < 5 * 1_000 / 4, "scored \(index.scoredCount - before) of 10,000")
     }
 
-    // MARK: - The bound is as wide as it has to be, and no wider
+    // MARK: - The bound is as wide as necessary, and no wider
 
-    /// What the codes of the rows leave out points just where the query does, so the bound is met.
+    /// The errors of the rows' codes have the direction of the query, so the bound is reached.
     @Test(arguments: Case.all)
     func rowErrorsThatMeetTheBound(_ test: Case) throws {
         var random = SeededGenerator()
         let dimension = 64
         let signs = (0..<dimension).map { _ in Bool.random(using: &random) ? Float(1) : -1 }
-        // A row of whole codes has no error; its largest code is 127, so the scale is `step`.
+        // A row of whole codes has no error. Its largest code is 127, so the scale is `step`.
         let step: Float = 1 / 128
         func codes(_ sum: Int) -> [Float] {
             var codes = [Float](repeating: 0, count: dimension)
@@ -272,7 +274,7 @@ extension CodeScanner {
         try expectBoundIsNeeded(test, decoy: codes(125).map { $0 * step }, hidden: hidden, query: signs)
     }
 
-    /// What the codes of the query leave out points just where the row does.
+    /// The error of the query's codes has the direction of the row.
     @Test(arguments: Case.all)
     func queryErrorsThatMeetTheBound(_ test: Case) throws {
         let kernels = try #require(vector_kernels_named(test.kernels))
@@ -280,7 +282,7 @@ extension CodeScanner {
         let dimension = 64
         let codeMax = Float(kernels.pointee.query_code_max)
         let signs = (0..<dimension).map { _ in Bool.random(using: &random) ? Float(1) : -1 }
-        // Both rows have the same length and no error; the query's own codes favour the decoy by a little.
+        // Both rows have the same length and no error. The query's codes slightly favour the decoy.
         let query = signs.enumerated().map { index, sign in index == 0 ? codeMax : 0.49 * sign }
         let hidden = signs.enumerated().map { index, sign in index == 0 ? 0 : sign }
         var decoy = [Float](repeating: 0, count: dimension)
@@ -289,11 +291,11 @@ extension CodeScanner {
         try expectBoundIsNeeded(test, decoy: decoy, hidden: hidden, query: query)
     }
 
-    /// The hidden row is the best one; with half the bound it is taken for worse than the decoy before it.
+    /// The hidden row is the best one. With half the bound, the scan wrongly skips it because of the decoy before it.
     private func expectBoundIsNeeded(_ test: Case, decoy: [Float], hidden: [Float], query: [Float]) throws {
         guard test.metric == .dot else { return }
         let kernels = try #require(vector_kernels_named(test.kernels))
-        // In blocks of their own, and the decoy's first, so that its score is the threshold for the other.
+        // The rows are in different blocks, the decoy's first, so that its score is the threshold for the hidden row.
         let rows = Array(repeating: decoy, count: 256) + [hidden]
         let index = IndexedRows(
             rows.flatMap { $0 },

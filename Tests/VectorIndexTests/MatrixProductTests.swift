@@ -1,4 +1,4 @@
-// The matrix functions, against three nested loops.
+// The matrix functions, compared with three nested loops.
 
 import CVectorKernels
 import Foundation
@@ -43,7 +43,7 @@ import Testing
         ]
         for form in [matrix_a_bt, matrix_a_b, matrix_at_b] {
             for (rows, columns, depth) in shapes {
-                // Rows a little apart, to see that the strides are heeded.
+                // Rows with gaps between them, to check that the strides are used.
                 let aStride = (form == matrix_at_b ? rows : depth) + 3
                 let bStride = (form == matrix_a_bt ? depth : columns) + 1
                 let cStride = columns + 2
@@ -99,7 +99,8 @@ import Testing
             }
             #expect(abs(Double(sum) / got.reduce(0) { $0 + Double($1) } - 1) < 1e-6)
         }
-        // Far below, it stays small, positive and finite: a softmax neither overflows nor divides by zero.
+        // For very low inputs the results stay small, positive and finite. So a softmax neither overflows nor divides
+        // by zero.
         var far: [Float] = [-1e30, -200, -87.5, -.infinity]
         let sum = kernels.pointee.exponentiate(&far, far.count, 0)
         #expect(far.allSatisfy { $0 > 0 && $0 < 1e-37 })

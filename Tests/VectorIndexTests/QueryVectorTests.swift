@@ -1,4 +1,4 @@
-// Scores by metric, against the formulas written out.
+// Scores by metric, compared with the formulas.
 
 import CVectorKernels
 import TestSupport
@@ -65,7 +65,7 @@ import Testing
                 }
             }
         }
-        // Squares of the smallest float32 are far from the smallest float64.
+        // Squares of the smallest float32 are far above the smallest float64.
         #expect(abs(QueryVector(tiny, metric: .cosine).score(tiny) - 1) < 1e-15)
         #expect(abs(QueryVector(huge, metric: .cosine).score(huge) - 1) < 1e-15)
         #expect(QueryVector(tiny, metric: .l2).score(tiny) == 0)

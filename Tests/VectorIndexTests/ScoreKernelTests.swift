@@ -1,4 +1,4 @@
-// Every set of kernels this CPU runs, against the one in plain C, bit for bit.
+// Every set of kernels that this CPU supports, compared with the one in plain C, bit for bit.
 
 import CVectorKernels
 import TestSupport
@@ -6,18 +6,18 @@ import Testing
 
 @testable import VectorIndex
 
-/// The sets to hold against "scalar". A machine without any of them has nothing to compare.
+/// The sets to compare with "scalar". On a machine without any of them, nothing is compared.
 let vectorKernelNames: [String] = ["avx512", "avx2", "neon"].filter { (name: String) in
     vector_kernels_named(name) != nil
 }
 
-/// Rows at any byte: memory, an offset into it, a stride in bytes.
+/// Rows that begin at any byte: memory, an offset into it, and a stride in bytes.
 struct RowBytes {
     let memory: UnsafeMutableRawBufferPointer
     let offset: Int
     let stride: Int
 
-    /// Exactly as many bytes as the rows need, so that a sanitizer sees what reads too far.
+    /// Allocates exactly the bytes of the rows, so that a sanitizer notices reads beyond them.
     init(count: Int, dimension: Int, offset: Int, gap: Int, value: () -> Float) {
         let stride = dimension * 4 + gap
         self.offset = offset
@@ -53,7 +53,7 @@ struct RowBytes {
         return [dots, squares, distances].map { $0.map(\.bitPattern) }
     }
 
-    /// Runs both sets over `dimensions` at byte offsets 0...15 with the values that `value` makes.
+    /// Runs both sets over `dimensions` at byte offsets 0...15, with the numbers from `value`.
     private func compare(
         _ name: String,
         dimensions: some Sequence<Int>,
@@ -124,7 +124,7 @@ struct RowBytes {
         }
     }
 
-    @Test func aNameTheCPULacksIsNil() {
+    @Test func anUnsupportedSetOfKernelsIsNil() {
         #expect(vector_kernels_named("abacus") == nil)
         #expect(vector_kernels_named(vector_kernels_name()) == vector_kernels_current())
         #expect(vector_kernels_named("scalar") != nil)

@@ -1,4 +1,4 @@
-// The selection against a full sort.
+// The selection, compared with a full sort.
 
 import TestSupport
 import Testing
@@ -13,7 +13,7 @@ import Testing
 
     private func select(_ candidates: [Candidate], k: Int) -> [Candidate] {
         var selection = TopKSelection(k: k)
-        // What a caller keeps by place.
+        // Data that a caller stores by place.
         var kept: [Int] = []
         for (row, candidate) in candidates.enumerated() {
             let before = selection.threshold
@@ -34,7 +34,7 @@ import Testing
         print("seed \(seed)")
         var random = SeededGenerator(seed: seed)
         for round in 0..<300 {
-            // Few scores and short ids over few letters: ties everywhere, many ids that begin another.
+            // Few scores, and short ids with few letters. So ties are common, and many ids are prefixes of others.
             let count = Int.random(in: 0...200, using: &random)
             let scores = Int.random(in: 1...20, using: &random)
             var all = Set<Candidate>()
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func placesAreKeptAndHandedOn() {
+    @Test func placesAreKeptAndReused() {
         var selection = TopKSelection(k: 2, scoreMin: 0.25)
         func insert(_ score: Double, _ id: String) -> Int? {
             var id = id

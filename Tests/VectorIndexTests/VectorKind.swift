@@ -1,19 +1,19 @@
 import TestSupport
 
-/// Vectors that are hard on a bound, each in its own way.
+/// Kinds of vectors that are difficult for a bound.
 enum VectorKind: CaseIterable {
     case normal
     /// Near one of a few centres.
     case clustered
-    /// One of a few vectors, again and again.
+    /// One of a few vectors.
     case repeated
-    /// Mostly zeros, sometimes nothing else.
+    /// Mostly zeros, sometimes only zeros.
     case sparse
-    /// Small whole numbers: ties everywhere.
+    /// Small whole numbers, so that ties are common.
     case whole
     /// Up to the largest float32.
     case huge
-    /// Long enough for products to overflow, short enough that not all do.
+    /// Long enough for some products to overflow, and short enough that not all do.
     case long
     /// Around the smallest normal float32.
     case tiny

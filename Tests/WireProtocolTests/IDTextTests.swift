@@ -59,7 +59,7 @@ struct IDTextTests {
         }
     }
 
-    @Test func aBadIDLeavesTheListAsItWas() {
+    @Test func aBadIDLeavesTheListUnchanged() {
         var ids = PackedStrings([Array("a".utf8)])
         #expect(throws: WireError.self) {
             try "b%2".withBytes { bytes throws(WireError) in try IDText.decode(bytes, into: &ids) }

@@ -45,7 +45,7 @@ struct NumberTextTests {
         "", "-", "+", ".", "e5", "1e", "1e+", "0x10", "nan", "inf", "-inf", "1_000", "1 ", " 1", "1,5", "--1", "1..2",
         "1e5.0", "infinity", "\u{661}",
     ])
-    func refusesWhatIsNoNumber(text: String) {
+    func refusesTextThatIsNotANumber(text: String) {
         #expect(text.withBytes { NumberText.double($0) } == nil)
         #expect(text.withBytes { NumberText.float($0) } == nil)
     }
@@ -70,7 +70,7 @@ struct NumberTextTests {
             if float.isFinite {
                 let text = NumberText.text(float)
                 #expect(text.withBytes { NumberText.float($0) }?.bitPattern == float.bitPattern, "\(text)")
-                // As a program in Python writes it: the digits of the float64 that it equals.
+                // The form that a Python program writes: the digits of the float64 that equals the float32.
                 let long = "\(Double(float))"
                 #expect(long.withBytes { NumberText.float($0) }?.bitPattern == float.bitPattern, "\(long)")
             }
@@ -90,7 +90,7 @@ struct NumberTextTests {
         return digits
     }
 
-    /// The standard library's digits are the fewest, and of those the closest: an independent judge.
+    /// The standard library's digits are the fewest, and the closest among those. So it is an independent reference.
     @Test func digitsAreThoseOfTheLibrary() {
         var random = SeededGenerator()
         func check(_ value: Double) {
@@ -105,7 +105,7 @@ struct NumberTextTests {
             #expect(Float(text)?.bitPattern == value.bitPattern, "\(text)")
             #expect(digits(text) == digits("\(value)"), "\(text)")
         }
-        // Powers of two and their neighbours: there the interval is lopsided.
+        // Powers of two and their neighbours, where the interval of rounding is not symmetric.
         for exponent in -1_074...1_023 {
             let power = Double(sign: .plus, exponent: exponent, significand: 1)
             for value in [power, power.nextUp, power.nextDown] { check(value) }
@@ -120,7 +120,7 @@ struct NumberTextTests {
             check(Float(bitPattern: UInt32.random(in: 0...UInt32.max, using: &random)))
             check(Double.random(in: -20...20, using: &random))
             check(Float.random(in: -1...1, using: &random))
-            // Few digits, as people write them.
+            // Few digits, as in numbers typed by hand.
             check(Double(Int.random(in: 0...99_999, using: &random)) / 1_000)
             check(Float(Int.random(in: 0...9_999, using: &random)) / 100)
         }
@@ -136,7 +136,7 @@ struct NumberTextTests {
         }
     }
 
-    /// Every text rounds as the standard library rounds it, most of all close to the middle between two numbers.
+    /// Every text is rounded as in the standard library, especially near the middle between two numbers.
     @Test func roundsCorrectlyNearTheMiddle() {
         var random = SeededGenerator()
         func check(_ text: String) {
@@ -154,7 +154,7 @@ struct NumberTextTests {
             check("\(digits / 1_000)e\(Int.random(in: -345...310, using: &random))")
             check("\(Double(bitPattern: UInt64.random(in: 0..<0x7FF0_0000_0000_0000, using: &random)))")
             check("0.\(digits)")
-            // Exactly in the middle between two float64 numbers, and just off it.
+            // Exactly the middle between two float64 numbers, and its neighbours.
             let wide = UInt64.random(in: (1 << 60)..<(1 << 63), using: &random) & ~0x7FF | 0x200
             for tie in [wide, wide - 1, wide + 1] {
                 check("\(tie)")

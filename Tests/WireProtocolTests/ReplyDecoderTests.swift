@@ -34,7 +34,7 @@ struct ReplyDecoderTests {
     @Test(arguments: [
         "OK\n", "OK x\n", "OK -1\n", "ok 0\n", "ERR\n", "\n", "HTTP/1.1 200 OK\n", "OK 0 0\n", "OK 1000\n",
     ])
-    func refusesWhatIsNoReply(text: String) {
+    func refusesTextThatIsNotAReply(text: String) {
         var decoder = ReplyDecoder(replyBytesMax: 100)
         decoder.append(ByteBuffer(string: text))
         #expect(throws: ReplyFormatError.self) { try decoder.next() }

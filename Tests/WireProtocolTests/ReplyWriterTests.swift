@@ -6,11 +6,17 @@ import Testing
 @testable import WireProtocol
 
 struct ReplyWriterTests {
-    private func text(_ reply: Reply, _ format: VectorText.Format = .text) -> String {
-        var writer = ReplyWriter()
+    private func text(_ rows: RowBlock, _ format: VectorText.Format = .text) -> String {
+        var writer = LineReplyWriter()
         writer.vectorFormat = format
         var buffer = ByteBuffer()
-        writer.write(reply, into: &buffer)
+        writer.write(rows, into: &buffer)
+        return String(buffer: buffer)
+    }
+
+    private func text(_ error: WireError) -> String {
+        var buffer = ByteBuffer()
+        LineReplyWriter().write(error, into: &buffer)
         return String(buffer: buffer)
     }
 
@@ -19,9 +25,9 @@ struct ReplyWriterTests {
     }
 
     @Test func writesHeaders() {
-        #expect(text(.done) == "OK 0\n")
-        #expect(text(.failure(WireError(.badID, "got x"))) == "ERR BADID got x\n")
-        #expect(text(.failure(WireError(.full, "two\nlines\u{0}"))) == "ERR FULL two?lines?\n")
+        #expect(text(.empty) == "OK 0\n")
+        #expect(text(WireError(.badID, "got x")) == "ERR BADID got x\n")
+        #expect(text(WireError(.full, "two\nlines\u{0}")) == "ERR FULL two?lines?\n")
     }
 
     @Test func writesEveryKindOfColumn() {
@@ -40,7 +46,7 @@ struct ReplyWriterTests {
             ]
         )
         #expect(
-            text(.rows(block)) == """
+            text(block) == """
                 OK 2
                 a%20b q=0.5 last=7 1 state=once - x {"a":1}
                 é q=- last=- 0 state=seen [1,2] y -
@@ -48,32 +54,32 @@ struct ReplyWriterTests {
                 """
         )
         let vectors = RowBlock(count: 2, [Column(.vectors([1, 2], dimension: 1))])
-        #expect(text(.rows(vectors), .base64) == "OK 2\nf32:AACAPw==\nf32:AAAAQA==\n")
+        #expect(text(vectors, .base64) == "OK 2\nf32:AACAPw==\nf32:AAAAQA==\n")
     }
 
     @Test func rowsMayBeWrittenInSlices() {
         let ids = strings("a", "b", "c")
         var buffer = ByteBuffer()
-        let writer = ReplyWriter()
+        let writer = LineReplyWriter()
         writer.beginRows(count: 3, into: &buffer)
-        #expect(writer.write(RowBlock(count: 2, [Column(.ids(ids))]), into: &buffer, start: 0))
-        #expect(writer.write(RowBlock(count: 1, [Column(.ids(ids, from: 2))]), into: &buffer, start: 0))
-        #expect(String(buffer: buffer) == text(.rows(RowBlock(count: 3, [Column(.ids(ids))]))))
+        #expect(writer.writeRows(RowBlock(count: 2, [Column(.ids(ids))]), into: &buffer, start: 0))
+        #expect(writer.writeRows(RowBlock(count: 1, [Column(.ids(ids, from: 2))]), into: &buffer, start: 0))
+        #expect(String(buffer: buffer) == text(RowBlock(count: 3, [Column(.ids(ids))])))
     }
 
-    @Test func aReplyThatIsTooLongIsTakenBack() {
+    @Test func aReplyThatIsTooLongIsRemoved() {
         let ids = strings("a", "b", "c")
-        let whole = text(.rows(RowBlock(count: 3, [Column(.ids(ids))])))
+        let whole = text(RowBlock(count: 3, [Column(.ids(ids))]))
         for replyBytesMax in 0...whole.utf8.count {
             var buffer = ByteBuffer(string: "before ")
-            let writer = ReplyWriter(replyBytesMax: replyBytesMax)
-            writer.write(.rows(RowBlock(count: 3, [Column(.ids(ids))])), into: &buffer)
+            let writer = LineReplyWriter(replyBytesMax: replyBytesMax)
+            writer.write(RowBlock(count: 3, [Column(.ids(ids))]), into: &buffer)
             let isWhole = replyBytesMax == whole.utf8.count
             #expect(String(buffer: buffer).hasPrefix(isWhole ? "before " + whole : "before ERR LIMIT "))
         }
     }
 
-    /// What the server writes, the client reads.
+    /// The client reads back what the server wrote.
     @Test func repliesReadBack() throws {
         var random = SeededGenerator()
         for _ in 0..<200 {
@@ -83,13 +89,13 @@ struct ReplyWriterTests {
                     (0..<Int.random(in: 1...20, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
                 }
             )
-            // Often the one before once more.
+            // Often repeat the previous number.
             let some = [0, -0.0, 1e-6, Double.random(in: -1...1, using: &random)]
             let numbers = (0..<count).map { _ in some.randomElement(using: &random)! }
             var decoder = ReplyDecoder(replyBytesMax: 1 << 20)
             var buffer = ByteBuffer()
             let block = RowBlock(count: count, [Column(.ids(ids)), Column(.numbers(numbers))])
-            ReplyWriter().write(.rows(block), into: &buffer)
+            LineReplyWriter().write(block, into: &buffer)
             decoder.append(buffer)
             guard case .rows(let rows)? = try decoder.next() else {
                 Issue.record("expected rows")

@@ -6,9 +6,13 @@ import Testing
 @testable import WireProtocol
 
 struct RequestParserTests {
+    private typealias Verbs = TestVerbs
+
     private func parse(_ line: String, idsMax: Int = 16_384) throws(WireError) -> Request {
-        let parser = TestVerbs.parser(idsMax: idsMax)
-        return try line.withBytes { bytes throws(WireError) in try parser.parse(bytes) }
+        try line.withBytes { bytes throws(WireError) in
+            var words = LineWords(bytes)
+            return try TestVerbs.parse(&words, idsMax: idsMax)
+        }
     }
 
     private func strings(_ texts: String...) -> PackedStrings {
@@ -18,57 +22,88 @@ struct RequestParserTests {
     @Test func readsEveryKindOfArgument() throws {
         let put = try parse("put shop caf%C3%A9 [1,2] { \"a\": 1 }")
         #expect(TestVerbs.syntaxes[put.verb].name == "PUT")
-        #expect(put.collection == "shop")
-        #expect(put.ids == strings("café"))
-        #expect(put.vector == [1, 2])
-        #expect(put.json == Array("{\"a\":1}".utf8))
-        #expect(try parse("PUT shop a f32:AACAPwAAAEA=").vector == [1, 2])
-        #expect(try parse("PUT shop a [1]").json == nil)
-        #expect(try parse("GET shop a b%20c é").ids == strings("a", "b c", "é"))
-        #expect(try parse("OBSERVE shop 7 a a").step == 7)
-        #expect(try parse("OBSERVE shop - a").step == nil)
-        #expect(try parse("OBSERVE shop 9223372036854775807 a").step == .max)
-        #expect(try parse("HELP").word == nil)
-        #expect(try parse("HELP put").word == "put")
-        #expect(try parse("TOPK shop 10000 [1]").k == 10_000)
-        #expect(try parse("SAMPLE shop 16384").count == 16_384)
-        #expect(try parse("SAMPLE shop 524288", idsMax: 1 << 24).count == 524_288)
+        #expect(put[.collection] == "shop")
+        #expect(put[.id] == Array("café".utf8))
+        #expect(put[.vector] == [1, 2])
+        #expect(put[.optionalJSON] == Array("{\"a\":1}".utf8))
+        #expect(try parse("PUT shop a f32:AACAPwAAAEA=")[.vector] == [1, 2])
+        #expect(try parse("PUT shop a [1]")[.optionalJSON] == nil)
+        #expect(try parse("FSET shop a {}")[.json] == Array("{}".utf8))
+        #expect(try parse("GET shop a b%20c é")[.ids] == strings("a", "b c", "é"))
+        #expect(try parse("OBSERVE shop 7 a a")[.step] == 7)
+        #expect(try parse("OBSERVE shop - a")[.step] == nil)
+        #expect(try parse("OBSERVE shop 9223372036854775807 a")[.step] == .max)
+        #expect(try parse("HELP")[Verbs.word] == nil)
+        #expect(try parse("HELP put")[Verbs.word] == "put")
+        let swap = try parse("SWAP shop shop-next")
+        #expect(swap[Verbs.first] == "shop" && swap[Verbs.second] == "shop-next")
+        #expect(try parse("TOPK shop 10000 [1]")[Verbs.k] == 10_000)
+        #expect(try parse("SAMPLE shop 16384")[Verbs.count] == 16_384)
+        #expect(try parse("SAMPLE shop 524288", idsMax: 1 << 24)[Verbs.count] == 524_288)
         #expect { try parse("SAMPLE shop 524289", idsMax: 1 << 24) } throws: { ($0 as? WireError)?.code == .limit }
         let score = try parse("SCORE shop [1,2] a b")
-        #expect(score.vector == [1, 2])
-        #expect(score.ids == strings("a", "b"))
+        #expect(score[.vector] == [1, 2])
+        #expect(score[.ids] == strings("a", "b"))
     }
 
     @Test func readsEveryKindOfOption() throws {
         let create = try parse("CREATE c dim=4096 METRIC=l2 alpha=1e-2")
-        #expect(create.integer(.dim) == 4_096)
-        #expect(create.choice(.metric) == 1)
-        #expect(create.number(.alpha) == 0.01)
-        let topk = try parse("TOPK c 3 with=features,vector except=a%2Cb,c like=d")
-        #expect(topk.choices(.with) == 0b101)
-        #expect(topk.strings(.except) == strings("a,b", "c"))
-        #expect(topk.strings(.like) == strings("d"))
-        #expect(topk.vector == nil)
+        #expect(create[Verbs.dim] == 4_096)
+        #expect(create[Verbs.metric] == .l2)
+        #expect(create[Verbs.alpha] == 0.01)
+        let topK = try parse("TOPK c 3 with=features,vector except=a%2Cb,c like=d")
+        #expect(topK[Verbs.with] == [.vector, .features])
+        #expect(topK[Verbs.except] == strings("a,b", "c"))
+        #expect(topK[Verbs.query] == .id(Array("d".utf8)))
+        #expect(try parse("TOPK c 3 [1]")[Verbs.query] == .vector([1]))
         let observe = try parse("OBSERVE c 1 seq=worker-1_X:9223372036854775807 a")
-        let sequence = try #require(observe.writerSequence(.seq))
-        #expect(sequence.writer == "worker-1_X")
-        #expect(sequence.number == .max)
-        #expect(try parse("FGET c fields=a,b%20c,%c3%a9 x").strings(.fields) == strings("a", "b c", "é"))
+        #expect(observe[Verbs.sequence] == SequenceNumber(producer: "worker-1_X", number: .max))
+        #expect(try parse("FGET c fields=a,b%20c,%c3%a9 x")[Verbs.fields] == strings("a", "b c", "é"))
         for (text, expected) in [("3:1", (3.0, 1.0)), ("0:1e-300", (0, 1e-300)), (".5:0", (0.5, 0))] {
-            let weights = try #require(try parse("SAMPLE c 1 mix=\(text)").weights(.mix))
-            #expect(weights == expected)
+            let weights = try parse("SAMPLE c 1 mix=\(text)")[Verbs.mix]
+            #expect(weights == Weights(inBatch: expected.0, uniform: expected.1))
         }
-        #expect(try parse("SAMPLE c 1").weights(.mix) == nil)
-        #expect(try parse("SAMPLE c 1 seed=18446744073709551615").integer(.seed) == .max)
-        #expect(try parse("HELLO 1").choice(.vectors) == nil)
-        #expect(try parse("HELLO 1 vectors=f32").choice(.vectors) == 1)
+        #expect(try parse("SAMPLE c 1 unique=true")[Verbs.unique])
+        #expect(try parse("SAMPLE c 1 seed=18446744073709551615")[Verbs.seed] == .max)
+        #expect(try parse("HELLO 1 vectors=f32")[Verbs.vectors] == .base64)
+        let scan = try parse("SCAN c after=4294967295 limit=16384")
+        #expect(scan[Verbs.after] == .max && scan[Verbs.limit] == 16_384)
+    }
+
+    /// A default is the value, but the request does not have the option.
+    @Test func knowsWhichOptionsARequestHas() throws {
+        let plain = try parse("CREATE c dim=4")
+        #expect(plain[Verbs.metric] == .dot && plain[Verbs.alpha] == 0.01)
+        #expect(plain.has(Verbs.dim) && !plain.has(Verbs.metric) && !plain.has(Verbs.alpha))
+        #expect(plain.first(of: [Verbs.alpha, Verbs.metric]) == nil)
+        let other = try parse("CREATE c metric=dot dim=4 alpha=1")
+        #expect(other.first(of: [Verbs.alpha, Verbs.metric]) === Verbs.alpha)
+        let sample = try parse("SAMPLE c 1")
+        #expect(sample[Verbs.mix] == nil && sample[Verbs.seed] == nil && !sample[Verbs.unique])
+        #expect(try parse("HELLO 1")[Verbs.vectors] == .text)
     }
 
     @Test func readsEstimates() throws {
-        let request = try parse("FREQSET c - a 2.5 9 b - 0 c 1e3 -")
-        #expect(request.ids == strings("a", "b", "c"))
-        #expect(request.gaps.map(\.description) == ["2.5", "nan", "1000.0"])
-        #expect(request.counts.map(\.description) == ["9.0", "0.0", "nan"])
+        let estimates = try parse("FREQSET c - a 2.5 9 b - 0 c 1e3 -")[.estimates]
+        #expect(estimates.ids == strings("a", "b", "c"))
+        #expect(estimates.gaps.map(\.description) == ["2.5", "nan", "1000.0"])
+        #expect(estimates.counts.map(\.description) == ["9.0", "0.0", "nan"])
+    }
+
+    /// An error has the verb for which it is counted.
+    @Test func aRefusalHasItsVerb() throws {
+        for (line, verb) in [("NOPE", nil), ("", nil), ("GET", 5), ("TOPK c x [1]", 11), ("PING x", 0)]
+            as [(String, Int?)]
+        {
+            let parsed = line.withBytes { bytes in
+                Result { () throws(RefusedRequest) -> Request in try TestVerbs.parser().parse(bytes) }
+            }
+            guard case .failure(let refused) = parsed else {
+                Issue.record("\(line) was parsed")
+                continue
+            }
+            #expect(refused.verb == verb)
+        }
     }
 
     @Test(
@@ -108,12 +143,12 @@ struct RequestParserTests {
             ("CREATE c dim=4 alpha=nan", .badRequest), ("CREATE c dim=4 alpha=1e400", .badRequest),
             ("GET c a=b c", .badRequest), ("TOPK c 3 with=nope [1]", .badRequest),
             ("TOPK c 3 with=logq,logq [1]", .badRequest),
-            ("TOPK c 3 with= [1]", .badRequest), ("SCAN c limit=0", .badRequest), ("SCAN c limit=16385", .limit),
+            ("TOPK c 3 with=, [1]", .badRequest), ("SCAN c limit=0", .badRequest), ("SCAN c limit=16385", .limit),
             ("SCAN c after=4294967296", .badRequest), ("SCAN c after=-1", .badRequest),
             ("OBSERVE c 1 seq=w a", .badRequest),
             ("OBSERVE c 1 seq=w:0 a", .badRequest), ("OBSERVE c 1 seq=:1 a", .badRequest),
             ("OBSERVE c 1 seq=a.b:1 a", .badRequest),
-            ("OBSERVE c 1 seq=w:9223372036854775808 a", .badRequest), ("FGET c fields= a", .badRequest),
+            ("OBSERVE c 1 seq=w:9223372036854775808 a", .badRequest), ("FGET c fields=, a", .badRequest),
             ("FGET c fields=%zz a", .badRequest),
             ("SAMPLE c 1 mix=", .badRequest), ("SAMPLE c 1 mix=1", .badRequest), ("SAMPLE c 1 mix=1:", .badRequest),
             ("SAMPLE c 1 mix=:1", .badRequest), ("SAMPLE c 1 mix=1:2:3", .badRequest),
@@ -124,7 +159,7 @@ struct RequestParserTests {
             // Ids.
             ("GET c a b=c", .badID), ("GET c a,b", .badID), ("GET c %", .badID), ("GET c a%2", .badID),
             ("GET c %gg", .badID),
-            ("PUT c a,b [1]", .badID), ("TOPK c 3 except=a,,b [1]", .badID), ("TOPK c 3 except= [1]", .badID),
+            ("PUT c a,b [1]", .badID), ("TOPK c 3 except=a,,b [1]", .badID), ("TOPK c 3 except=, [1]", .badID),
             ("TOPK c 3 like= ", .badID), ("FREQSET c 1 a=b 1 1", .badRequest), ("FREQSET c 1 a 1 1 b=c 1 1", .badID),
             // Vectors and estimates.
             ("PUT c a [nan]", .badVector), ("PUT c a 1,2", .badVector), ("TOPK c 3 x", .badVector),
@@ -145,8 +180,8 @@ struct RequestParserTests {
     }
 
     @Test func boundsIDs() throws {
-        #expect(try parse("GET c a b c", idsMax: 3).ids.count == 3)
-        #expect(try parse("TOPK c 1 except=a,b like=c", idsMax: 3).strings(.except)?.count == 2)
+        #expect(try parse("GET c a b c", idsMax: 3)[.ids].count == 3)
+        #expect(try parse("TOPK c 1 except=a,b like=c", idsMax: 3)[Verbs.except].count == 2)
         for line in ["GET c a b c d", "TOPK c 1 except=a,b,c,d [1]", "FREQSET c 1 a 1 1 b 1 1 c 1 1 d 1 1"] {
             #expect { try parse(line, idsMax: 3) } throws: { ($0 as? WireError)?.code == .limit }
         }
@@ -171,11 +206,12 @@ struct RequestParserTests {
         ),
         ("GET c a b=c", "got id 'b=c' with a raw byte that is written %3D (options stand before the ids)"),
     ])
-    func saysWhatWasGotAndExpected(line: String, message: String) {
+    func statesTheGotAndTheExpectedValue(line: String, message: String) {
         #expect { try parse(line) } throws: { ($0 as? WireError)?.message == message }
     }
 
-    /// Words are scanned eight bytes at a time: no place hides a control byte or a space, and none makes up one.
+    /// Words are scanned eight bytes at a time. A control byte or a space must be found at every position, and nowhere
+    /// else.
     @Test func seesControlBytesAnywhereInALongWord() {
         for length in 1...20 {
             for place in 0..<length {
@@ -183,8 +219,8 @@ struct RequestParserTests {
                     var word = [UInt8](repeating: UInt8(ascii: "x"), count: length)
                     word[place] = byte
                     let found = word.withBytes { bytes -> Int? in
-                        var reader = WordReader(bytes)
-                        return (try? reader.next())?.count
+                        var words = LineWords(bytes)
+                        return (try? words.next())?.count
                     }
                     switch byte {
                     case 0..<0x20, 0x7F: #expect(found == nil)
@@ -204,7 +240,7 @@ struct RequestParserTests {
         #expect(usages.contains("HELLO 1 [vectors=text|f32]"))
     }
 
-    /// The fast path for lists and the word-by-word path agree on every list.
+    /// The fast path for lists and the word-by-word path give the same result for every list.
     @Test func bothWaysToReadIDsAgree() {
         var random = SeededGenerator()
         let alphabet = Array("aZ9 %=,-é\u{1}4f".utf8)
@@ -213,15 +249,15 @@ struct RequestParserTests {
             let wordByWord = line.withBytes { bytes in
                 Result { () throws(WireError) -> PackedStrings in
                     var ids = PackedStrings()
-                    var reader = WordReader(bytes)
-                    while let word = try reader.next() { try IDText.decode(word, into: &ids) }
+                    var words = LineWords(bytes)
+                    while let word = try words.next() { try IDText.decode(word, into: &ids) }
                     return ids
                 }
             }
             let list = line.withBytes { bytes in
                 Result { () throws(WireError) -> PackedStrings in
-                    var reader = WordReader(bytes)
-                    return try IDText.decodeList(&reader, countMax: 100, limit: 100)
+                    var words = LineWords(bytes)
+                    return try words.ids(countMax: 100, limit: 100)
                 }
             }
             switch (wordByWord, list) {

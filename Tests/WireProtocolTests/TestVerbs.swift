@@ -1,72 +1,73 @@
+import PackedStrings
+
 @testable import WireProtocol
 
-/// A table with every kind of argument, option and tail.
+/// A list of verbs with every kind of argument and option.
 enum TestVerbs {
+    enum Metric: String, CaseIterable, Sendable {
+        case dot, l2
+    }
+
+    enum Column: String, CaseIterable, Sendable {
+        case vector, logq, features
+    }
+
+    static let vectors = DefaultedOptionKey<VectorText.Format>("vectors", .word, default: .text) { "default \($0)" }
+    static let word = VerbArgument.optionalWord("verb")
+    static let dim = RequiredOptionKey<Int>("dim", .integer(upTo: { $0.dimensionMax }), help: "numbers a vector")
+    static let metric = DefaultedOptionKey<Metric>("metric", .word, default: .dot) { "default \($0)" }
+    static let alpha = DefaultedOptionKey<Double>(
+        "alpha",
+        .number(expected: "above 0, at most 1") { $0 > 0 && $0 <= 1 },
+        default: 0.01
+    ) {
+        "default \($0)"
+    }
+    static let fields = OptionKey<PackedStrings>("fields", .keys, help: "keys")
+    static let sequence = OptionKey<SequenceNumber>("seq", .sequenceNumber, help: "safe retries")
+    static let k = VerbArgument.count("k") { $0.kMax }
+    static let except = DefaultedOptionKey<PackedStrings>("except", .ids, default: PackedStrings()) { _ in "ids" }
+    static let with = DefaultedOptionKey<[Column]>("with", .someOf(Column.allCases), default: []) { _ in "columns" }
+    static let like = OptionKey<[UInt8]>("like", .id, isPartOfTail: true, help: "an item as query")
+    static let query = VerbArgument.vector(or: like)
+    static let count = VerbArgument.count("n") { min($0.idsMax, Limits.drawsMax) }
+    static let mix = OptionKey<Weights>("mix", .weights, help: "two weights")
+    static let unique = DefaultedOptionKey<Bool>("unique", .flag, default: false) { "default \($0)" }
+    static let seed = OptionKey<UInt64>("seed", .integer(0...UInt64.max), "s", help: "a seed")
+    static let after = OptionKey<UInt32>("after", .integer(0...UInt32.max), "row", help: "rows above")
+    static let limit = OptionKey<Int>("limit", .integer(1...16_384, isLimited: true), help: "rows a page")
+    static let first = VerbArgument.collection(usage: "a")
+    static let second = VerbArgument.otherCollection(usage: "b")
+
     static let syntaxes: [VerbSyntax] = [
         VerbSyntax("PING"),
-        VerbSyntax(
-            "HELLO",
-            [.version],
-            options: [OptionSyntax(.vectors, .choice(["text", "f32"]), "text|f32", help: "spelling of vectors")]
-        ),
-        VerbSyntax("HELP", [.optionalWord("verb")]),
-        VerbSyntax(
-            "CREATE",
-            [.collection],
-            options: [
-                OptionSyntax(.dim, .dimension, "n", isRequired: true, help: "numbers a vector"),
-                OptionSyntax(.metric, .choice(["dot", "l2"]), "dot|l2", help: "metric"),
-                OptionSyntax(
-                    .alpha,
-                    .number(expected: "above 0, at most 1") { $0 > 0 && $0 <= 1 },
-                    "x",
-                    help: "alpha"
-                ),
-            ]
-        ),
-        VerbSyntax("GET", [.collection], tail: .ids),
-        VerbSyntax("PUT", [.collection, .id], tail: .vectorThenJSON),
-        VerbSyntax("FSET", [.collection, .id], tail: .json),
-        VerbSyntax("FGET", [.collection], options: [OptionSyntax(.fields, .keys, "a,b", help: "keys")], tail: .ids),
-        VerbSyntax(
-            "OBSERVE",
-            [.collection, .step],
-            options: [OptionSyntax(.seq, .writerSequence, "writer:n", help: "safe retries")],
-            tail: .ids
-        ),
-        VerbSyntax("FREQSET", [.collection, .step], tail: .estimates),
-        VerbSyntax(
-            "TOPK",
-            [.collection, .k],
-            options: [
-                OptionSyntax(.except, .ids, "id,...", help: "ids to leave out"),
-                OptionSyntax(.with, .choices(["vector", "logq", "features"]), "vector,logq,features", help: "columns"),
-                OptionSyntax(.like, .id, "id", isPartOfTail: true, help: "an item as query"),
-            ],
-            tail: .vectorOrLike
-        ),
-        VerbSyntax("SCORE", [.collection], tail: .vectorThenIDs),
-        VerbSyntax(
-            "SAMPLE",
-            [.collection, .count],
-            options: [
-                OptionSyntax(.mix, .weights, "B:B'", help: "two weights"),
-                OptionSyntax(.seed, .integer(0...UInt64.max), "s", help: "a seed"),
-            ]
-        ),
-        VerbSyntax(
-            "SCAN",
-            [.collection],
-            options: [
-                OptionSyntax(.after, .integer(0...4_294_967_295), "row", help: "rows above"),
-                OptionSyntax(.limit, .integer(1...16_384, isLimited: true), "n", help: "rows a page"),
-            ]
-        ),
+        VerbSyntax("HELLO", [.version], options: [vectors]),
+        VerbSyntax("HELP", [word]),
+        VerbSyntax("CREATE", [.collection], options: [dim, metric, alpha]),
+        VerbSyntax("SWAP", [first, second]),
+        VerbSyntax("GET", [.collection], tail: [.ids]),
+        VerbSyntax("PUT", [.collection, .id], tail: [.vector, .optionalJSON]),
+        VerbSyntax("FSET", [.collection, .id], tail: [.json]),
+        VerbSyntax("FGET", [.collection], options: [fields], tail: [.ids]),
+        VerbSyntax("OBSERVE", [.collection, .step], options: [sequence], tail: [.ids]),
+        VerbSyntax("FREQSET", [.collection, .step], tail: [.estimates]),
+        VerbSyntax("TOPK", [.collection, k], options: [except, with, like], tail: [query]),
+        VerbSyntax("SCORE", [.collection], tail: [.vector, .ids]),
+        VerbSyntax("SAMPLE", [.collection, count], options: [mix, unique, seed]),
+        VerbSyntax("SCAN", [.collection], options: [after, limit]),
     ]
 
     static func parser(idsMax: Int = 16_384) -> RequestParser {
         var limits = Limits()
         limits.idsMax = idsMax
         return RequestParser(syntaxes, limits: limits)
+    }
+
+    static func parse(_ words: inout some WordSource, idsMax: Int = 16_384) throws(WireError) -> Request {
+        do throws(RefusedRequest) {
+            return try parser(idsMax: idsMax).parse(&words)
+        } catch {
+            throw error.error
+        }
     }
 }

@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test func connectionOptionsMayStandOnBothSides() throws {
+    @Test func connectionOptionsMayComeBeforeOrAfterTheCommand() throws {
         let before = try parse(GetCommand.self, "--port", "7", "--json", "get", "items", "a", "b")
         #expect(before.global.port == 7 && before.global.json && before.ids == ["a", "b"])
         let after = try parse(GetCommand.self, "get", "items", "a", "--port", "7", "--json")
@@ -43,6 +43,11 @@ import Testing
         #expect(try address("example.org:7", "--unix", "/a") == .unixSocket(path: "/a"))
         #expect(try address("example.org:7", "--port", "8") == .tcp(host: "example.org", port: 8))
         #expect(try address("/a", "--host", "h") == .tcp(host: "h", port: 5_647))
+        #expect(try address(nil, "--host", "127.0.0.1:5648") == .tcp(host: "127.0.0.1", port: 5_648))
+        #expect(try address(nil, "--host", "[::1]:7", "--port", "8") == .tcp(host: "::1", port: 8))
+        #expect(try address("example.org:7", "--host", "h") == .tcp(host: "h", port: 7))
+        #expect(throws: Failure.self) { try address(nil, "--host", "h:port") }
+        #expect(throws: Failure.self) { try address(nil, "--host", "/run/logqd.sock") }
         #expect(throws: Failure.self) { try address("host:port") }
         #expect(throws: Failure.self) { try address("host:70000") }
     }
@@ -84,7 +89,7 @@ import Testing
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--strength", "-0.5").strength == -0.5)
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--sample", "2").topKSample == .top(2))
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]").topKSample == nil)
-        #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2").metric == .l2)
+        #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2").metric.metric == .l2)
         #expect(try parse(GetCommand.self, "get", "items", "--", "-dash").ids == ["-dash"])
     }
 
@@ -150,7 +155,7 @@ import Testing
         #expect(throws: Failure.self) { try encoded.global.ids(["%zz"]) }
     }
 
-    @Test func whatMakesNoSenseIsAUsageError() {
+    @Test func nonsenseIsAUsageError() {
         #expect(exitCode("nonsense") == 64)
         #expect(exitCode("get", "items") == 64)
         #expect(exitCode("put", "items", "a", "[1,") == 64)
@@ -203,7 +208,7 @@ import Testing
                 _ = try LogQCommand.parseAsRoot(arguments)
                 return nil
             } catch {
-                return Main.usageMessage(error)
+                return Main.usageMessage(error, arguments: arguments)
             }
         }
         #expect(
@@ -228,7 +233,11 @@ import Testing
                 == "got --unit and --strength without --return, expected --return logq with it "
                 + "(see logq observe --help)"
         )
-        #expect(message("nonsense")?.hasSuffix("(see logq --help)") == true)
+        #expect(message("nonsense")?.hasSuffix("Unexpected argument 'nonsense' (see logq --help)") == true)
+        for (typed, meant) in [("pign", "ping"), ("collection", "collections"), ("GET", "get"), ("top-k", "topk")] {
+            #expect(message(typed)?.hasSuffix(". Did you mean '\(meant)'? (see logq --help)") == true)
+        }
+        #expect(message("get", "pign")?.contains("Did you mean") == false)
     }
 
     @Test func exitCodesAreDocumented() {

@@ -27,6 +27,9 @@ import Testing
         #expect(bare.id == "a" && bare.vector == [1] && bare.features == nil)
         #expect(try parse(#"{"id":"a","vector":"f32:AACAPwAAAAA=","features":null}"#).vector == [1, 0])
         #expect(try parse(#"{"id":-42,"vector":[1]}"#).id == "-42")
+        let only = try parse(#"{"id":"a","features":{"x":1}}"#)
+        #expect(only.vector == nil && only.features == #"{"x":1}"#)
+        #expect(try parse(#"{"id":"a","vector":null,"features":{}}"#).vector == nil)
         #expect(try parse(#"{"id":"a","vector":[1],"features":{"q":"\"}{\\"}}"#).features == #"{"q":"\"}{\\"}"#)
     }
 
@@ -40,7 +43,13 @@ import Testing
         (#""#, "got the end of the line, expected an object, '{'"),
         (#"[1]"#, "got '[1]' at column 1, expected an object, '{'"),
         (#"{}"#, "got no id"),
-        (#"{"id":"a"}"#, "got no vector"),
+        (#"{"id":"a"}"#, "got neither a vector nor features"),
+        (#"{"id":"a","vector":null,"features":null}"#, "got neither a vector nor features"),
+        (#"{"id":"a","vector":[1],"vector":null}"#, "got the key 'vector' twice"),
+        // No byte of a file that a terminal could obey is shown as it is.
+        ("\u{1B}[2J{}", "got '%1B[2J{}' at column 1, expected an object, '{'"),
+        ("{\"\u{1B}]0;x\u{7}\u{9B}\":1}", "got the key '%1B]0;x%07%C2%9B', expected id, vector or features"),
+        ("{\"a\\u001b\" 1}", "got '1}' at column 12, expected ':' after the key 'a%1B'"),
         (#"{"vector":[1]}"#, "got no id"),
         (#"{"id":"a","vector":[1]} x"#, "got 'x' at column 25, expected the end of the line"),
         (#"{"id":"a","vector":[1],"vec":[2]}"#, "got the key 'vec', expected id, vector or features"),
@@ -85,15 +94,15 @@ import Testing
 }
 
 @Suite struct LineReaderTests {
-    private func read(_ text: String, chunkByteCount: Int) throws -> [String] {
+    private func read(_ text: String, pieceByteCount: Int) throws -> [String] {
         let pipe = Pipe()
         try pipe.fileHandleForWriting.write(contentsOf: Data(text.utf8))
         try pipe.fileHandleForWriting.close()
-        var reader = LineReader(pipe.fileHandleForReading, chunkByteCount: chunkByteCount)
+        var reader = LineReader(pipe.fileHandleForReading, pieceByteCount: pieceByteCount)
         var lines: [String] = []
         var hasMore = true
         while hasMore {
-            hasMore = try reader.readChunk { number, line in
+            hasMore = try reader.readPiece { number, line in
                 lines.append("\(number):\(String(decoding: line, as: UTF8.self))")
             }
         }
@@ -101,16 +110,16 @@ import Testing
         return lines
     }
 
-    @Test func linesAreTheSameForAnyChunk() throws {
-        for chunkByteCount in 1...20 {
-            #expect(try read("a\n\nbcdef\nlast", chunkByteCount: chunkByteCount) == ["1:a", "2:", "3:bcdef", "4:last"])
-            #expect(try read("a\nb\n", chunkByteCount: chunkByteCount) == ["1:a", "2:b"])
-            #expect(try read("", chunkByteCount: chunkByteCount) == [])
-            #expect(try read("\n", chunkByteCount: chunkByteCount) == ["1:"])
+    @Test func linesAreTheSameForAnyPiece() throws {
+        for pieceByteCount in 1...20 {
+            #expect(try read("a\n\nbcdef\nlast", pieceByteCount: pieceByteCount) == ["1:a", "2:", "3:bcdef", "4:last"])
+            #expect(try read("a\nb\n", pieceByteCount: pieceByteCount) == ["1:a", "2:b"])
+            #expect(try read("", pieceByteCount: pieceByteCount) == [])
+            #expect(try read("\n", pieceByteCount: pieceByteCount) == ["1:"])
         }
     }
 
-    @Test func aFileHasASizeAndAMissingOneAnError() throws {
+    @Test func aFileHasASizeAndAMissingFileIsAnError() throws {
         let path = "/tmp/logq-lines-\(UInt32.random(in: 0...(.max)))"
         try Data("a\n".utf8).write(to: URL(fileURLWithPath: path))
         defer { try? FileManager.default.removeItem(atPath: path) }

@@ -4,7 +4,7 @@ import Testing
 @testable import logq
 
 @Suite struct TableTests {
-    @Test func columnsAreAlignedAndNumbersStandRight() {
+    @Test func columnsAreAlignedAndNumbersAreOnTheRight() {
         var table = Table(("id", .left), ("score", .right), ("features", .left))
         table.add("a", "12.5", "{}")
         table.add("longer", "-3", "-")
@@ -54,7 +54,7 @@ import Testing
         )
     }
 
-    @Test func idsThatAreNoTextAreStillTold() {
+    @Test func idsThatAreNotTextAreStillPrinted() {
         #expect(JSONValue(ItemID("é\n")).text == #""é\n""#)
         #expect(JSONValue(ItemID([0xFF, 0x61, 0x20])).text == #"{"percent":"%FFa%20"}"#)
         #expect(ItemID("let it be").shown == "let it be")
@@ -108,7 +108,7 @@ import Testing
         #expect(Progress.line(items: 0, share: 0, seconds: 0, hasBar: false) == "0 %  0 items  0/s")
     }
 
-    @Test func aTerminalGetsABarThatIsRedrawnAndTakenAway() {
+    @Test func aTerminalGetsABarThatIsRedrawnAndRemoved() {
         let output = Output()
         let start = ContinuousClock.now
         var progress = Progress(isTerminal: true, now: start) { output.texts.append($0) }
@@ -124,7 +124,7 @@ import Testing
         #expect(output.texts.last == "\r\u{1B}[K")
     }
 
-    @Test func aFileGetsALineNowAndThen() {
+    @Test func aFileGetsALineEveryTenSeconds() {
         let output = Output()
         let start = ContinuousClock.now
         var progress = Progress(isTerminal: false, now: start) { output.texts.append($0) }

@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
-"""Negatives from logqd, with the probabilities they were drawn with, after trainer.py has run: is the correction right?
+"""Draws negatives from logqd and checks that their probabilities correct the softmax. Run trainer.py first.
 
-    negatives.py [127.0.0.1:5647 | /path/of/socket]
-
-A softmax over all items has a sum over all items below its fraction bar. A trainer draws n negatives instead and gives each the logit
-score - ln(n q): the sum of their exponentials is then, on average, the sum over all. Without the correction it is not, by far.
+The denominator of a softmax is a sum over all items. A trainer draws n negatives instead, and gives each the logit
+score - ln(n q). The sum of their exponentials is then, on average, the sum over all items. Without the correction it is
+far off. For each topic this prints the logarithms: of the sum over all items, of the corrected sum for each way to
+draw, and of the last way's sum without the correction.
 """
-import json, math, socket, sys
+import argparse, json, math, socket
 
 N, TAU = 4096, 0.5
 WAYS = {"uniform": "by=uniform", "frequency": "by=frequency power=0.75", "mixed": "by=mixed power=0.75 mix=3:1"}
+
+
+def address():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("address", nargs="?", default="127.0.0.1:5647", help="host:port, or the path of a socket")
+    return parser.parse_args().address
 
 
 def connect(address):
@@ -31,7 +37,7 @@ def ask(logqd, request):
 
 
 def main():
-    logqd = connect(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:5647")
+    logqd = connect(address())
     ids = " ".join(row.split(" ")[1] for row in ask(logqd, "SCAN items limit=16384"))
     for topic in range(5):
         word = ask(logqd, f"GET topics topic-{topic}")[0].split(" ")[1]
@@ -40,10 +46,10 @@ def main():
         found = {"all": math.log(sum(math.exp(score / TAU) for score in scores))}
         for name, way in WAYS.items():
             total = uncorrected = 0
-            # One round trip: ids, probabilities and embeddings.
+            # One request answers ids, probabilities and embeddings.
             for row in ask(logqd, f"SAMPLE items {N} {way} seed={topic} with=vector"):
                 _, q, _, vector = row.split(" ")
-                # Divide by the temperature first, then subtract.
+                # The temperature divides the score only, not the correction.
                 logit = sum(a * b for a, b in zip(query, json.loads(vector))) / TAU
                 total += math.exp(logit - math.log(N * float(q)))
                 uncorrected += math.exp(logit)
@@ -52,4 +58,5 @@ def main():
         print(f"topic-{topic}:", *(f"{name} {value:.3f}" for name, value in found.items()))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
-"""A service that asks logqd for what trainer.py taught it: a socket and the standard library are enough.
+"""A service that searches the embeddings that trainer.py has stored in logqd. Run trainer.py first.
 
-    service.py [127.0.0.1:5647 | /path/of/socket]
+It needs only a socket and the standard library.
 """
-import json, socket, sys
+import argparse, json, socket
+
+
+def address():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("address", nargs="?", default="127.0.0.1:5647", help="host:port, or the path of a socket")
+    return parser.parse_args().address
 
 
 def connect(address):
@@ -25,17 +31,18 @@ def ask(logqd, request):
 
 
 def main():
-    logqd = connect(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:5647")
+    logqd = connect(address())
     for topic in range(5):
-        # GET answers in the notation that TOPK takes: the word can be handed on as it is.
+        # GET answers a vector in a form that TOPK accepts, so the word is passed on unchanged.
         id, vector = ask(logqd, f"GET topics topic-{topic}")[0].split(" ")
         print(f"{id}:")
         for row in ask(logqd, f"TOPK items 5 except=item-0 with=logq,features {vector}"):
-            # Features come last and run to the end of the line.
+            # Features are the last column. They may contain spaces.
             item, score, log_q, features = row.split(" ", 3)
             print(f"  {item} topic {json.loads(features)['topic']} score {float(score):.2f} log q {float(log_q):.2f}")
     print("like item-7:", *(row.split(" ")[0] for row in ask(logqd, "TOPK items 3 like=item-7")))
     print("missing:", *ask(logqd, "GET items item-7000"))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,15 @@
 // Arithmetic over contiguous vectors, in one set of functions for each kind of CPU.
 //
-// Three families. The *scores* decide what a search answers, so they are defined down to the bit: every set gives the
-// same ones. The *codes* only rule out what cannot be an answer, by a bound that holds on every set. The *matrix*
-// functions serve a trainer: fast, and equal within rounding.
+// There are three families. The *scores* decide the answer of a search, so every set computes the same bits. The
+// *codes* only rule out slots that cannot be in the answer; their bound holds in every set. The *matrix* functions
+// serve a trainer: they are fast, and sets differ by rounding.
 //
-// A score is summed in float64 in 16 lanes: lane j takes the elements i with i mod 16 == j, in ascending order. Then
-// lane j takes lane j + 8, lane j + 4, lane j + 2, lane j + 1. The product of two float32 is exact in float64, so a
-// fused multiply-add changes nothing in a dot product; for the squares of differences it would, and it is not used.
+// A score is summed in float64 in 16 lanes: lane j adds the elements i with i mod 16 == j, in ascending order. Then
+// lane j adds lane j + 8, lane j + 4, lane j + 2, lane j + 1. The product of two float32 is exact in float64, so a
+// fused multiply-add changes nothing in a dot product. It would change the sum of squared differences, so it is not
+// used there.
 //
-// Pointers to rows need no alignment at all. Nothing here allocates but `vector_kernels_multiply`, and nothing keeps
-// a pointer.
+// Pointers to rows need no alignment. Only `vector_kernels_multiply` allocates memory. No function keeps a pointer.
 #pragma once
 
 #include <stdbool.h>
@@ -22,56 +22,59 @@ extern "C" {
 
 // ---- Codes
 //
-// A row y is kept as one code c from -127 to 127 for each dimension, and a scale s: y is near y' = s·c. What the codes
-// leave out is bounded by Cauchy and Schwarz. With x' the decoded query, x = (x − x') + x':
+// A slot holds a vector y as a scale s and, for each dimension, a code c from -127 to 127: y is near y' = s·c. The
+// Cauchy-Schwarz inequality bounds the part that the codes leave out. With x' the decoded query:
 //
 //     ⟨x, y⟩ ≤ ⟨x', y'⟩ + ‖x − x'‖·‖y'‖ + ‖x‖·‖y − y'‖
 //
-// The codes of 16 rows make a *block*: for every four dimensions (a *group*, the last filled up with zeros) 64 bytes,
-// four codes of the first row, four of the second and so on, each code plus 128. So one instruction that adds four
-// products of unsigned and signed bytes to each of 16 sums advances all rows of the block, and nothing is summed across
-// lanes. The 128 that is too much of every code adds 128·Σ(query codes) to each sum: one number a query, taken off
-// at the start. Behind the last group stand the scales of the 16 rows, where the scan comes by anyway.
+// The codes of 16 slots form a *block*. Four dimensions form a *group*; zeros fill the last one. A block has 64 bytes
+// for each group: four codes of the first slot, four of the second and so on, each code plus 128. One instruction adds
+// four products of unsigned and signed bytes to each of 16 sums. So it advances all slots of the block, and nothing is
+// summed across lanes. The added 128 raises each sum by 128·Σ(query codes). That is one number for each query, and it
+// is subtracted at the start. The scales of the 16 slots follow the last group, so a scan reads memory in sequence.
 
 enum {
-    code_rows_in_block = 16,
+    code_slots_in_block = 16,
     code_queries_max = 8,
 };
 
-// What a row needs beside its codes and scale. Whatever widens the bound is rounded up.
+// The numbers of a slot besides its codes and scale. Each is rounded in the direction that widens the bound.
 typedef struct code_terms {
-    float norm;    // ‖y'‖; infinite from 2^100 on, where products might overflow
+    float norm;    // ‖y'‖; infinite from 2^100 on, because products could overflow
     float error;   // ‖y − y'‖, at least 2^-120
     float offset;  // 0; −‖y‖²/2 for l2; −∞ in an empty slot
 } code_terms;
 
-// The codes of a run of rows and their terms, each term in an array of its own. Over memory of the caller.
+// The codes of a range of slots and their terms, one array for each term. The memory belongs to the caller.
 typedef struct code_slab {
     size_t groups;                // (dimension + 3) / 4
-    uint8_t *_Nonnull blocks;     // for each block groups × 64 bytes of codes, then 16 float32 scales: s, or 0 if it
-                                  // would underflow, and then all codes of the row are 0
-    float *_Nonnull norms;        // one for each row, like the next two
+    uint8_t *_Nonnull blocks;     // for each block: groups × 64 bytes of codes, then 16 float32 scales. A scale is s,
+                                  // or 0 if s would underflow; then all codes of the slot are 0
+    float *_Nonnull norms;        // one for each slot, as in the next two arrays
     float *_Nonnull errors;
     float *_Nonnull offsets;
-    code_terms *_Nonnull bounds;  // the largest of each term in a block
-    bool has_offsets;             // whether offsets tell rows apart that are not empty
+    code_terms *_Nonnull bounds;  // for each block, the largest of each term
+    bool has_offsets;             // whether offsets may differ between slots that are not empty
 } code_slab;
 
-// The vectors of the slab's rows. They are only asked for ahead of time, when a row becomes a hit.
+// Where the vectors of the slots' rows are. They are only prefetched, when a slot becomes a hit.
 typedef struct code_vectors {
-    uintptr_t first;  // address of row 0's; that row need not exist
-    size_t stride;    // bytes from row to row
+    uintptr_t first;                  // address of the vector of row 0
+    size_t stride;                    // bytes from row to row
+    const uint16_t *_Nullable rows;   // the row of each slot from `first_slot` on; null: nothing is prefetched
+    size_t first_slot;
 } code_vectors;
 
-// Up to eight queries that go through the codes together. Everything is divided by the query's own scale, so the sum
-// of products of codes needs only the row's scale. A row stays if
+// Up to eight queries that scan the codes together. All numbers of a query are divided by its scale, so a sum of
+// products of codes is multiplied only by the slot's scale. A slot is a hit if
 //
 //     sum·scale + (norm_factor·norm + (error_factor·error + offset_factor·offset)) ≥ threshold
 //
-// or if that is no number: an overflow never loses a row. The factors are inflated for the rounding of this formula.
+// or if the left side is not a number, so an overflow never loses a slot. The factors are inflated to cover the
+// rounding of this formula. An empty slot is never a hit.
 typedef struct code_queries {
     size_t count;                                  // 1 to 8
-    const int8_t *_Nonnull codes;                  // groups × 8 queries × 4, zeros for queries that there are not
+    const int8_t *_Nonnull codes;                  // groups × 8 queries × 4; zeros for missing queries
     int32_t starts[code_queries_max];              // −128·Σ codes
     float norm_factors[code_queries_max];
     float error_factors[code_queries_max];
@@ -79,22 +82,22 @@ typedef struct code_queries {
     float thresholds[code_queries_max];
 } code_queries;
 
-// A row that a query has to look at.
+// A slot that a query must look at.
 typedef struct code_hit {
-    uint32_t row;
+    uint32_t slot;
     uint32_t query;
 } code_hit;
 
 typedef enum {
     code_plain,       // y as it is
-    code_normalized,  // y / ‖y‖; zeros stay zeros
+    code_normalized,  // y / ‖y‖; a zero vector stays zero
     code_offset,      // y as it is, with the offset −‖y‖²/2
 } code_form;
 
 // ----
 
-// One set of functions. `query` holds `dimension` numbers, padded with zeros to a multiple of 16 (what may be read).
-// Row i begins `stride` bytes after row i - 1.
+// One set of functions. `query` has `dimension` numbers, then zeros up to a multiple of 16; a function may read all of
+// them. Row i begins `stride` bytes after row i - 1.
 typedef struct vector_kernels {
     const char *_Nonnull name;  // "avx512", "avx2", "neon" or "scalar"
 
@@ -111,92 +114,87 @@ typedef struct vector_kernels {
         const double *_Nonnull query, size_t dimension,
         const void *_Nonnull rows, size_t count, size_t stride, double *_Nonnull sums);
 
-    // The largest code of a query; less than 127 where larger products would saturate.
+    // The largest code of a query; less than 127 if larger products would saturate.
     int8_t query_code_max;
-    // Goes through the blocks from *first until `end`, or until there might not be room in `hits` for those of one more
-    // block (16 × the queries); *first is then the block to go on with. Returns the number of hits: all rows for which
-    // the condition above holds, and where no offsets tell rows apart a few for which it holds with the block's bounds.
+    // Scans the blocks from *first to `end`. Stops earlier if `hits` may not have room for the hits of another block
+    // (16 × the queries). Then sets *first to the next block to scan, and returns the number of hits. The hits are all
+    // slots that the condition above keeps. Without `has_offsets` there are also a few that it keeps only with the
+    // block's bounds in place of the slot's terms.
     size_t (*_Nonnull scan)(
         const code_queries *_Nonnull queries, const code_slab *_Nonnull slab, code_vectors vectors,
         size_t *_Nonnull first, size_t end, code_hit *_Nonnull hits, size_t hits_max);
-    // Writes codes and scale of a vector to the place of `row` and returns its terms.
+    // Writes the codes and the scale of a vector into the slot, and returns its terms.
     code_terms (*_Nonnull encode)(
-        const void *_Nonnull vector, size_t dimension, code_form form, const code_slab *_Nonnull slab, size_t row);
+        const void *_Nonnull vector, size_t dimension, code_form form, const code_slab *_Nonnull slab, size_t slot);
 
-    // c[tile_rows × tile_columns] += a · b, the innermost block of a matrix product. `a` is addressed by two strides
-    // (in floats); `b` is packed: tile_columns numbers for each step of the depth.
+    // c[tile_rows × tile_columns] += a · b, the innermost part of a matrix product. `a` has two strides, in floats. `b`
+    // is packed: tile_columns numbers for each index of the depth.
     size_t tile_rows;
     size_t tile_columns;
     void (*_Nonnull multiply_tile)(
         size_t depth, const float *_Nonnull a, size_t a_row_stride, size_t a_depth_stride,
         const float *_Nonnull b, float *_Nonnull c, size_t c_row_stride);
 
-    // values[i] = exp(values[i] − shift), and the sum of them. For arguments up to 88; below −87 it stays at e^−87.
+    // values[i] = exp(values[i] − shift). Returns the sum of the results. Exponents are limited to −87 ... 88.
     float (*_Nonnull exponentiate)(float *_Nonnull values, size_t count, float shift);
 } vector_kernels;
 
-// The best set this CPU has, chosen at the first call. LOGQD_KERNEL=scalar|avx2|avx512|neon forces one; a name this CPU
-// cannot run is ignored (`name` tells what runs).
+// The best set that this CPU can run, chosen at the first call. LOGQD_KERNEL=scalar|avx2|avx512|neon forces a set. The
+// variable is ignored if this CPU cannot run that set; `vector_kernels_name` tells which one runs.
 const vector_kernels *_Nonnull vector_kernels_current(void);
 
-// The name of that set.
+// The name of the set that `vector_kernels_current` returns.
 const char *_Nonnull vector_kernels_name(void);
 
-// The set of this name, or null if this CPU cannot run it.
+// The set with this name, or null if there is none that this CPU can run.
 const vector_kernels *_Nullable vector_kernels_named(const char *_Nonnull name);
 
-// Which score: larger is better in each.
+// The kind of score. A larger score is always better.
 typedef enum {
     vector_score_dot,     // Σ query·row
-    vector_score_cosine,  // Σ query·row / (‖query‖·‖row‖), the norms in float64; 0 if either is zero
+    vector_score_cosine,  // Σ query·row / (‖query‖·‖row‖), norms in float64; 0 if either norm is zero
     vector_score_l2,      // −Σ (query − row)²
 } vector_score;
 
-// Scores of `count` rows. `query_norm` = ‖query‖, used by cosine alone.
+// Scores of `count` rows. `query_norm` = ‖query‖, which only cosine uses.
 void vector_kernels_scores(
     const vector_kernels *_Nonnull kernels, vector_score score,
     const double *_Nonnull query, size_t dimension, double query_norm,
     const void *_Nonnull rows, size_t count, size_t stride, double *_Nonnull scores);
 
-// Encodes `vector` as the slab's row `row`, terms and bounds included.
+// Encodes `vector` into a slot: codes, scale, terms and the block's bounds.
 void vector_kernels_encode(
     const vector_kernels *_Nonnull kernels, const void *_Nonnull vector, size_t dimension, code_form form,
-    const code_slab *_Nonnull slab, size_t row);
+    const code_slab *_Nonnull slab, size_t slot);
 
-// Makes `count` rows from `first` empty, both multiples of 16: no query ever has to look at them. Their blocks must be
-// zeros, as fresh memory is, and are not touched.
+// Empties `count` slots from `first` on; both are multiples of 16. An empty slot is never a hit. The codes and scales
+// must be zero already, as in fresh memory: this function does not touch them.
 void code_slab_clear(const code_slab *_Nonnull slab, size_t first, size_t count);
 
-// Makes one row empty.
-void code_slab_clear_row(const code_slab *_Nonnull slab, size_t row);
+// Empties one slot.
+void code_slab_clear_slot(const code_slab *_Nonnull slab, size_t slot);
 
-// For queries by scores to which something is added, another number for each row, that stands in no slab. It is written
-// beside the slab for the blocks from `first` until `end`, and a scan of these gets a copy of the slab in which `offsets`
-// and `bounds` are what is written here; `addends`, `offsets` and `bounds` begin with the first of these blocks.
+// Adds a number to the offset of each slot in the blocks from `first` to `end`. This serves queries that rank by a
+// score plus a number that no slab holds. The results are written outside the slab. To scan these blocks, the caller
+// copies the slab and points its `offsets` and `bounds` at the results. `addends`, `offsets` and `bounds` begin at
+// block `first`.
 //
 //     offset = the slab's own + factor·addend
 //
-// An empty row stays empty.
+// An empty slot stays empty.
 void code_slab_add(
     const code_slab *_Nonnull slab, size_t first, size_t end, const float *_Nonnull addends, float factor,
     float *_Nonnull offsets, code_terms *_Nonnull bounds);
 
-// Asks for memory that will be read soon. The address may be any.
-static inline void vector_kernels_prefetch(uintptr_t address, size_t byte_count) {
-    for (size_t offset = 0; offset < byte_count; offset += 64) {
-        __builtin_prefetch((const void *)(address + offset), 0, 3);
-    }
-}
-
-// Row-major float32 matrices; each stride is the distance between rows, in floats. `rows` and `columns` are those of
-// the result c, `depth` is what is summed over.
+// The operands of a matrix product: row-major float32. A stride is the distance between rows, in floats. `rows` and
+// `columns` are those of the result c, and each sum has `depth` terms.
 typedef enum {
     matrix_a_bt,  // a: rows × depth, b: columns × depth
     matrix_a_b,   // a: rows × depth, b: depth × columns
     matrix_at_b,  // a: depth × rows, b: depth × columns
 } matrix_form;
 
-// c = a·b in that form, or c += a·b.
+// c = a·b in the given form, or c += a·b if `adds`.
 void vector_kernels_multiply(
     const vector_kernels *_Nonnull kernels, matrix_form form, bool adds,
     size_t rows, size_t columns, size_t depth,

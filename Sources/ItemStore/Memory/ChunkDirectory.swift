@@ -1,23 +1,17 @@
 import Synchronization
+import SystemSupport
 import VectorIndex
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
-/// The chunks of a collection, by number. Grows at the end, by the writer thread, while others read.
+/// The chunks of a collection, by number. The store's thread appends chunks while other threads read.
 ///
-/// The addresses stand in a mapping that is large enough for 2^32 rows and of which only touched pages exist, so it
-/// never moves. A new chunk is published by raising `count`: whoever has read the count may use every chunk below it.
+/// The addresses of the chunks are in a memory mapping that is large enough for 2^32 rows, so it never moves. Only
+/// pages that were written take memory. A new chunk is published by raising `count`: a thread that has read the count
+/// may use every chunk below it.
 ///
-/// Many chunks share a slab, so that scanning codes is one long run over large pages, and finding a row among millions does
-/// not begin with finding its page. Slabs grow with the collection, each twice the one before up to 128 chunks or 64 MiB of
-/// codes, so that what a slab holds ready stays in proportion; the records and vectors of the first are on small pages: there
-/// may be a thousand collections with a handful of items.
+/// Many chunks share a slab of memory. So a scan of codes reads long ranges of large pages, and lookups among millions
+/// of rows rarely miss the TLB. Each slab is twice as large as the one before, up to 128 chunks or 64 MiB of codes. So
+/// the unused part of a slab stays in proportion to the collection. The records and vectors of the first slab are on
+/// small pages, because a store may have a thousand collections with few items.
 final class ChunkDirectory: @unchecked Sendable {
     static let chunkCountMax = (1 << 32) / ItemChunk.rowCount
 
@@ -28,17 +22,20 @@ final class ChunkDirectory: @unchecked Sendable {
     private static let chunksInFirstSlab = 8
     private static let chunksInSlabMax = 128
     private static let slabBytesMax = 64 << 20
-    /// Writer thread only, like all that grows.
+    /// Store thread only, like the next field.
     private var slabs: [Slab] = []
-    /// The chunks of the last slab.
+    /// The numbers of the chunks in the last slab.
     private var lastSlabChunks = 0..<0
 
-    init(dimension: Int, metric: Metric) {
+    /// Throws `full` if the system has no address space for the addresses of all chunks.
+    init(dimension: Int, metric: Metric) throws(StoreError) {
         self.dimension = dimension
         self.metric = metric
         let byteCount = Self.chunkCountMax * MemoryLayout<UnsafeMutablePointer<ItemChunk>?>.stride
-        chunks = mapAnonymousMemory(byteCount: byteCount)
-            .bindMemory(to: UnsafeMutablePointer<ItemChunk>?.self, capacity: Self.chunkCountMax)
+        guard let memory = tryMapAnonymousMemory(byteCount: byteCount) else {
+            throw StoreError(.full, "the system has no \(byteCount) bytes of address space for a collection")
+        }
+        chunks = memory.bindMemory(to: UnsafeMutablePointer<ItemChunk>?.self, capacity: Self.chunkCountMax)
     }
 
     deinit {
@@ -52,11 +49,11 @@ final class ChunkDirectory: @unchecked Sendable {
 
     var count: Int { published.load(ordering: .acquiring) }
 
-    /// Chunk `index`, below `count`.
+    /// Chunk `index`, which must be below `count`.
     @inline(__always)
     subscript(index: Int) -> UnsafeMutablePointer<ItemChunk> { chunks[index].unsafelyUnwrapped }
 
-    /// Makes chunks until `row` has a place. Writer thread only.
+    /// Appends chunks until there is one for `row`. Store thread only.
     func grow(toHold row: UInt32) {
         let wanted = Int(row) / ItemChunk.rowCount + 1
         for index in count..<max(count, wanted) {
@@ -76,13 +73,14 @@ final class ChunkDirectory: @unchecked Sendable {
         slabs.append(Slab(chunkCount: chunkCount, dimension: dimension, metric: metric, isFirst: slabs.isEmpty))
     }
 
-    /// The address space of all chunks, in bytes.
+    /// The size of all chunks in bytes, each counted as if it were full.
     var byteCount: Int {
         count * ItemChunk.byteCount(dimension: dimension)
     }
 }
 
-/// The memory of some chunks. Records, vectors and codes lie apart: ids without an embedding take no memory for one.
+/// The memory of a range of chunks. Records, vectors and codes are in separate arrays, so an id without an embedding
+/// takes no memory for one.
 private struct Slab {
     private let dimension: Int
     private let records: LargePageMemory
@@ -98,7 +96,7 @@ private struct Slab {
             byteCount: chunkCount * ItemChunk.vectorByteCount(dimension: dimension),
             isSparse: isFirst
         )
-        // Scanned from end to end, however few there are.
+        // Large pages even for a few chunks, because codes are always scanned from end to end.
         codeMemory = LargePageMemory(
             byteCount: CodeSlab.byteCount(slotCount: slotCount, dimension: dimension),
             isSparse: false
@@ -106,7 +104,7 @@ private struct Slab {
         codes = CodeSlab(memory: codeMemory.start, slotCount: slotCount, dimension: dimension, metric: metric)
     }
 
-    /// A new chunk in the place of this number.
+    /// Makes chunk `number` of the slab, counted from 0.
     func chunk(_ number: Int) -> ItemChunk {
         ItemChunk(
             records: records.start + number * ItemChunk.recordByteCount,

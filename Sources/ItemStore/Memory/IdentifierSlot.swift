@@ -1,28 +1,24 @@
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
+import SystemSupport
 
-/// An id of 1 to 255 bytes in 16: a length byte, then up to 15 bytes in place, or the address of the bytes.
+/// An id of 1 to 255 bytes, stored in 16 bytes: a length byte, then the id if it has at most 15 bytes, or else its
+/// address.
 ///
-/// Most ids are short, and a lookup compares the id of every row it lands on: in place that costs no second cache miss.
+/// Most ids are short. A lookup compares the id of every row that it visits, and a short id saves it a second cache
+/// miss.
 ///
 ///     length <= 15:  | length | id .............. |
 ///     length >= 16:  | length | unused 7 | address 8 |
 struct IdentifierSlot {
     private static let inlineLengthMax = 15
 
-    /// All zero is the empty slot, so fresh memory is a chunk of empty slots.
+    /// Both are 0 in an empty slot, so fresh memory consists of empty slots.
     private var words: (UInt64, UInt64) = (0, 0)
 
     static func length(_ slot: UnsafePointer<IdentifierSlot>) -> Int {
         Int(UnsafeRawPointer(slot).load(as: UInt8.self))
     }
 
-    /// The bytes of the id, valid while the chunk is locked and the slot is not cleared.
+    /// The bytes of the id. They are valid while the chunk is locked and the slot is not cleared.
     @inline(__always)
     static func bytes(_ slot: UnsafePointer<IdentifierSlot>) -> UnsafeRawBufferPointer {
         let raw = UnsafeRawPointer(slot)
@@ -51,7 +47,7 @@ struct IdentifierSlot {
         }
     }
 
-    /// Empties the slot and frees what it held.
+    /// Empties the slot, and frees a long id.
     static func clear(_ slot: UnsafeMutablePointer<IdentifierSlot>) {
         let raw = UnsafeMutableRawPointer(slot)
         if length(slot) > inlineLengthMax {
@@ -61,19 +57,28 @@ struct IdentifierSlot {
     }
 }
 
-/// The features of a row: minified JSON behind its length, in memory of its own. Nil in zeroed memory.
+/// The features of a row, in an allocation of their own: a length, then minified JSON. In fresh memory, which is all
+/// zero, a `FeatureText?` is nil.
 struct FeatureText {
     private let block: UnsafeMutableRawPointer
+    private static let headerByteCount = 2
 
-    /// At most 65,535 bytes; the protocol allows 3,900.
+    /// The bytes of the heap that features of this length take.
+    static func byteCount(jsonByteCount: Int) -> Int {
+        allocatedByteCount(headerByteCount + jsonByteCount)
+    }
+
+    var byteCount: Int { Self.byteCount(jsonByteCount: bytes.count) }
+
+    /// `json` has at most 65,535 bytes; the protocol allows 3,900.
     init(copying json: UnsafeRawBufferPointer) {
-        block = .allocate(byteCount: 2 + json.count, alignment: 2)
+        block = .allocate(byteCount: Self.headerByteCount + json.count, alignment: 2)
         block.storeBytes(of: UInt16(json.count), as: UInt16.self)
-        if let start = json.baseAddress { memcpy(block + 2, start, json.count) }
+        if let start = json.baseAddress { memcpy(block + Self.headerByteCount, start, json.count) }
     }
 
     var bytes: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: block + 2, count: Int(block.load(as: UInt16.self)))
+        UnsafeRawBufferPointer(start: block + Self.headerByteCount, count: Int(block.load(as: UInt16.self)))
     }
 
     func deallocate() {

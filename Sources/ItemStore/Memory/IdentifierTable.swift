@@ -1,28 +1,32 @@
+import SystemSupport
 import VectorIndex
 
-/// From an id to its row: open addressing with linear probing, in 64 shards with a lock each.
+/// Maps ids to rows: a hash table with linear probing, in 64 shards with a lock each.
 ///
-/// An entry is 8 bytes: 32 bits of the id's hash and the row plus one; zero is empty. The ids themselves stand in the
-/// chunks, so an entry only says where to look, and whoever looks compares the id under the chunk's lock. The home of
-/// an entry follows from its hash bits alone: growing a shard and closing the gap of a removed entry read no id.
+/// An entry has 8 bytes: 32 bits of the id's hash, and the row plus one; 0 means free. The ids themselves are in the
+/// chunks, so an entry is only a candidate: the caller compares the id under the chunk's lock. The home of an entry,
+/// where probing begins, depends only on its hash bits. So no id is read when a shard grows or an entry is removed.
 ///
-/// Shards grow one by one, so nobody waits for all of them; but as hashes are spread evenly, they have the same capacity
-/// most of the time, and the entries of all shards of a capacity lie side by side, on large pages when there are many.
+/// Shards grow one by one, so no thread waits until all have grown. Hashes are spread evenly, so all shards have the
+/// same capacity most of the time. The entries of all shards with one capacity share a block of memory, which has large
+/// pages if it is large.
 ///
-/// Hashes are Swift's own, seeded afresh in every process, so nobody can send ids that all collide. Nothing of this
-/// table is stored: recovery builds it anew.
+/// The hash function is Swift's, with a new seed in every process, so nobody can send ids that all collide. The table
+/// is not stored; recovery builds it again.
 final class IdentifierTable: @unchecked Sendable {
     private static let shardCount = 64
     private static let shardBits: UInt64 = 6
 
     private let shards: UnsafeMutablePointer<Shard>
-    /// Beside the shards, not in them: changing a shard is an access to the whole of it, and who waits for its lock must
-    /// not touch it.
+    /// Not in the shards, because Swift treats a change of a shard as an access to all of it. A thread that waits for
+    /// the lock must not access the shard.
     private let locks: UnsafeMutablePointer<ReadWriteLock>
-    /// The memory of all shards that have a capacity, by that capacity. Writer thread only.
+    /// The memory of the shards, by capacity. Store thread only.
     private var memories: [Int: (memory: LargePageMemory, shardCount: Int)] = [:]
+    /// The size of all entries in bytes, used or free. Store thread only.
+    private(set) var byteCount = byteCount(entryCount: 0)
 
-    /// The hash of an id, computed once for all that a request does with it.
+    /// The hash of an id. A request computes it once for each id.
     struct Hash {
         fileprivate let shard: Int
         fileprivate let tag: UInt32
@@ -54,32 +58,32 @@ final class IdentifierTable: @unchecked Sendable {
         locks.deallocate()
     }
 
-    /// Calls `body` with the rows that may belong to the id, until it returns a value. The shard stays locked for
-    /// reading meanwhile, so a row can't be given to another id between the look at the entry and the look at the row.
+    /// Calls `body` with each row that may belong to the id, until it returns a value. The shard stays locked for
+    /// reading, so the row can't get another id after its entry is read.
     @inline(__always)
     func firstMatch<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
         locks[hash.shard].withReadLock { shards[hash.shard].firstMatch(hash.tag, body) }
     }
 
-    /// Asks for the memory where a look at the id will begin.
+    /// Prefetches the entry at which a lookup of the id begins.
     @inline(__always)
     func prefetch(_ hash: Hash) {
         locks[hash.shard].withReadLock { shards[hash.shard].prefetch(hash.tag) }
     }
 
-    /// As `prefetch`, without the lock: see `firstMatchByWriter`.
+    /// Like `prefetch`, without the lock. Store thread only.
     @inline(__always)
-    func prefetchByWriter(_ hash: Hash) {
+    func ownersPrefetch(_ hash: Hash) {
         shards[hash.shard].prefetch(hash.tag)
     }
 
-    /// As `firstMatch`, without the lock: for the writer thread, beside which nobody changes the table.
+    /// Like `firstMatch`, without the lock. Store thread only: no other thread changes the table.
     @inline(__always)
-    func firstMatchByWriter<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
+    func ownersFirstMatch<R>(_ hash: Hash, _ body: (UInt32) -> R?) -> R? {
         shards[hash.shard].firstMatch(hash.tag, body)
     }
 
-    /// Adds an entry. The id must not be in the table. Writer thread only.
+    /// Adds an entry. The id must not be in the table. Store thread only.
     func insert(_ row: UInt32, _ hash: Hash) {
         if shards[hash.shard].isFull { grow(hash.shard) }
         locks[hash.shard].withWriteLock { shards[hash.shard].insert(row, hash.tag) }
@@ -89,11 +93,13 @@ final class IdentifierTable: @unchecked Sendable {
         let old = shards[shard].capacity
         let entries = memory(forShard: shard, capacity: 2 * old)
         locks[shard].withWriteLock { shards[shard].move(to: entries, capacity: 2 * old) }
+        byteCount += old * MemoryLayout<UInt64>.stride
         memories[old]!.shardCount -= 1
         if memories[old]!.shardCount == 0 { memories.removeValue(forKey: old)!.memory.deallocate() }
     }
 
-    /// Where a shard of this capacity has its entries: all zero, if it has not had that capacity before.
+    /// The memory for the entries of a shard with this capacity. It is all zero, because a shard never has the same
+    /// capacity twice.
     private func memory(forShard shard: Int, capacity: Int) -> UnsafeMutablePointer<UInt64> {
         let entryCount = Self.shardCount * capacity
         if memories[capacity] == nil {
@@ -105,7 +111,7 @@ final class IdentifierTable: @unchecked Sendable {
         return start + shard * capacity
     }
 
-    /// Removes the entry of `row` and, before anybody can look again, calls `body`. Writer thread only.
+    /// Removes the entry of `row`, and calls `body` before any other thread can look up the id. Store thread only.
     func remove(_ row: UInt32, _ hash: Hash, _ body: () -> Void) {
         locks[hash.shard].withWriteLock {
             let wasThere = shards[hash.shard].remove(row, hash.tag)
@@ -114,11 +120,11 @@ final class IdentifierTable: @unchecked Sendable {
         }
     }
 
-    /// The bytes of all entries, used or not.
-    var byteCount: Int {
-        (0..<Self.shardCount).reduce(0) { sum, index in
-            sum + locks[index].withReadLock { shards[index].capacity * MemoryLayout<UInt64>.stride }
-        }
+    /// The size in bytes of a table with this many entries, if its shards have equally many.
+    static func byteCount(entryCount: Int) -> Int {
+        var capacity = Shard.smallestCapacity
+        while Shard.isFull(count: (entryCount + shardCount - 1) / shardCount, capacity: capacity) { capacity *= 2 }
+        return shardCount * capacity * MemoryLayout<UInt64>.stride
     }
 
     private struct Shard {
@@ -128,14 +134,16 @@ final class IdentifierTable: @unchecked Sendable {
         private var count = 0
         private var entries: UnsafeMutablePointer<UInt64>
 
-        /// Without entries, over memory that is all zero.
+        /// A shard without entries. The memory must be all zero.
         init(_ entries: UnsafeMutablePointer<UInt64>, capacity: Int) {
             self.entries = entries
             self.capacity = capacity
         }
 
-        /// Whether one more would be more than three in four.
-        var isFull: Bool { (count + 1) * 8 > capacity * 6 }
+        /// Whether one more entry would fill more than three quarters of the shard.
+        var isFull: Bool { Self.isFull(count: count + 1, capacity: capacity) }
+
+        static func isFull(count: Int, capacity: Int) -> Bool { count * 8 > capacity * 6 }
 
         private static func entry(_ row: UInt32, _ tag: UInt32) -> UInt64 {
             precondition(row < .max, "row \(row) is out of range")
@@ -148,13 +156,13 @@ final class IdentifierTable: @unchecked Sendable {
 
         @inline(__always)
         func prefetch(_ tag: UInt32) {
-            VectorIndex.prefetch(entries + (Int(tag) & (capacity - 1)), byteCount: MemoryLayout<UInt64>.stride)
+            SystemSupport.prefetch(entries + (Int(tag) & (capacity - 1)), byteCount: MemoryLayout<UInt64>.stride)
         }
 
         @inline(__always)
         func firstMatch<R>(_ tag: UInt32, _ body: (UInt32) -> R?) -> R? {
             var index = Int(tag) & (capacity - 1)
-            // Ends at an empty entry: at most three in four are used.
+            // The loop ends at a free entry, because at most three quarters are used.
             while entries[index] != 0 {
                 let entry = entries[index]
                 if UInt32(truncatingIfNeeded: entry >> 32) == tag,
@@ -167,7 +175,7 @@ final class IdentifierTable: @unchecked Sendable {
             return nil
         }
 
-        /// There must be room.
+        /// The shard must have room.
         mutating func insert(_ row: UInt32, _ tag: UInt32) {
             place(Self.entry(row, tag))
             count += 1
@@ -179,7 +187,7 @@ final class IdentifierTable: @unchecked Sendable {
             entries[index] = entry
         }
 
-        /// To memory that is all zero.
+        /// The new memory must be all zero.
         mutating func move(to newEntries: UnsafeMutablePointer<UInt64>, capacity newCapacity: Int) {
             let old = UnsafeMutableBufferPointer(start: entries, count: capacity)
             capacity = newCapacity
@@ -195,7 +203,8 @@ final class IdentifierTable: @unchecked Sendable {
                 hole = (hole + 1) & (capacity - 1)
             }
             count -= 1
-            // Close the gap: an entry moves back if its home lies at or before the hole, seen around the ring.
+            // Closes the hole: a later entry moves into it unless its home is after the hole. Distances are counted
+            // around the ring.
             var next = hole
             while true {
                 next = (next + 1) & (capacity - 1)

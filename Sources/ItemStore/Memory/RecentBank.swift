@@ -1,9 +1,9 @@
-/// The last N observations, first in, first out: the bank that cross-batch negatives are drawn from (Wang et al., SIGIR
-/// 2021). An id that was observed twice is in it twice.
+/// The last N observations: the bank for cross-batch negatives (Wang et al., SIGIR 2021). An id that was observed twice
+/// is in it twice.
 ///
-/// An observation is a row with its generation, so one of an id that was deleted since belongs to nobody, also when its
-/// row was handed out again. Where an observation stands follows from its position in the stream of all of them; so the
-/// journal may repeat what a chunk of the stored bank already has.
+/// An observation is a row with its generation. So the observation of an id that was deleted belongs to no id, even if
+/// another id has the row now. The place of an observation follows from its position in the stream of all observations.
+/// So replay may repeat observations that a stored record of the bank already has.
 struct RecentBank: Sendable {
     struct Entry: RowEntry, BitwiseCopyable, Sendable, Equatable {
         static let byteCount = 8
@@ -11,39 +11,40 @@ struct RecentBank: Sendable {
         let row: UInt32
         let generation: UInt32
 
-        /// Where nothing was observed yet. No row has this number.
+        /// Marks a place without an observation. No row has this number.
         static let none = Entry(row: .max, generation: 0)
     }
 
-    static let entriesInChunk = 500
+    static let entriesInRecord = 500
 
     let capacity: Int
-    /// As many as were needed so far, up to `capacity`.
+    /// By place. Grows with the observations, up to `capacity`.
     private(set) var entries: [Entry] = []
-    /// How many observations there were, ever.
+    /// The number of all observations that there have been.
     private(set) var position: UInt64 = 0
 
     init(capacity: Int) {
         self.capacity = capacity
     }
 
-    var byteCount: Int { entries.capacity * Entry.byteCount }
+    /// The memory in bytes of a bank that is full. It counts from the beginning, because observations of known ids must
+    /// not fail when memory is short.
+    static func byteCount(capacity: Int) -> Int { capacity * Entry.byteCount }
 
-    /// Takes note of observations, the first of which has number `position` in the stream, in those chunks that `mayChange`
-    /// says may change.
+    /// Writes observations that begin at `position` in the stream. Skips records for which `mayChange` returns false.
     mutating func set(
         _ position: UInt64,
         _ observations: some RandomAccessCollection<Entry>,
-        mayChange: (_ chunk: Int) -> Bool
+        mayChange: (_ record: Int) -> Bool
     ) {
         restore(position: position + UInt64(observations.count))
         guard capacity > 0 else { return }
         var place = Int(position % UInt64(capacity))
         var rest = observations[...]
         while !rest.isEmpty {
-            let chunk = place / Self.entriesInChunk
-            let next = rest.prefix(min((chunk + 1) * Self.entriesInChunk, capacity) - place)
-            if mayChange(chunk) {
+            let record = place / Self.entriesInRecord
+            let next = rest.prefix(min((record + 1) * Self.entriesInRecord, capacity) - place)
+            if mayChange(record) {
                 for (offset, entry) in next.enumerated() { set(place + offset, entry) }
             }
             place = (place + next.count) % capacity
@@ -53,21 +54,23 @@ struct RecentBank: Sendable {
 
     private mutating func set(_ place: Int, _ entry: Entry) {
         if place >= entries.count {
+            // An array that grew by itself could become twice as large as the bank.
+            if place >= entries.capacity { entries.reserveCapacity(min(capacity, max(1_024, 2 * place))) }
             entries.append(contentsOf: repeatElement(.none, count: place + 1 - entries.count))
         }
         entries[place] = entry
     }
 
-    /// What is stored as one record.
-    func chunk(_ index: Int) -> ArraySlice<Entry> {
-        entries[index * Self.entriesInChunk..<min((index + 1) * Self.entriesInChunk, entries.count)]
+    /// The entries of one stored record.
+    func entries(ofRecord record: Int) -> ArraySlice<Entry> {
+        entries[record * Self.entriesInRecord..<min((record + 1) * Self.entriesInRecord, entries.count)]
     }
 
-    /// Puts a stored chunk back in place. False if it does not fit.
-    mutating func restore(_ chunk: [Entry], at index: Int) -> Bool {
-        let first = index * Self.entriesInChunk
-        guard chunk.count <= Self.entriesInChunk, first + chunk.count <= capacity else { return false }
-        for (offset, entry) in chunk.enumerated() { set(first + offset, entry) }
+    /// Restores a stored record. Returns false if the bank has no room for it.
+    mutating func restore(_ stored: [Entry], record: Int) -> Bool {
+        let first = record * Self.entriesInRecord
+        guard stored.count <= Self.entriesInRecord, first + stored.count <= capacity else { return false }
+        for (offset, entry) in stored.enumerated() { set(first + offset, entry) }
         return true
     }
 
@@ -80,34 +83,5 @@ extension RecentBank.Entry {
     init(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
         row = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         generation = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
-    }
-}
-
-/// Numbers of chunks, a bit each, as many as needed.
-struct ChunkBitmap: Sendable {
-    private var words: [UInt64] = []
-
-    mutating func insert(_ chunk: Int) {
-        if chunk / 64 >= words.count {
-            words.append(contentsOf: repeatElement(0, count: chunk / 64 + 1 - words.count))
-        }
-        words[chunk / 64] |= 1 << UInt64(chunk % 64)
-    }
-
-    mutating func remove(_ chunk: Int) {
-        words[chunk / 64] &= ~(1 << UInt64(chunk % 64))
-    }
-
-    /// The lowest one that is not below `chunk`.
-    func first(from chunk: Int) -> Int? {
-        var index = chunk / 64
-        guard index < words.count else { return nil }
-        var word = words[index] & (.max << UInt64(chunk % 64))
-        while word == 0 {
-            index += 1
-            guard index < words.count else { return nil }
-            word = words[index]
-        }
-        return index * 64 + word.trailingZeroBitCount
     }
 }

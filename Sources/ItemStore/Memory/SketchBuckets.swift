@@ -1,47 +1,42 @@
 import SamplingFrequency
+import SystemSupport
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
-/// The buckets of a collection whose estimator is a sketch (`FrequencySketch` says what they mean), in one mapping that
-/// never moves or grows: 32 bytes a bucket, as many as the layout says.
+/// The buckets of a collection with a sketch as estimator (see `SketchLayout`). They are in one memory mapping that
+/// never moves or grows, with 40 bytes for each bucket.
 ///
-/// Pages that no id has fallen into yet cost nothing, for zeroed memory is a bucket that was never touched: the last step
-/// stands in it plus one.
+/// Pages of memory in which no bucket was used cost nothing, because a bucket of zeros counts as never touched. For
+/// this, a bucket stores its last step plus one.
 ///
-/// One read-write lock guards them all. Readers and the writer thread take it for some dozens of ids at a time, so it
-/// costs next to nothing an id, and what is read of an id is of one moment, although it has m buckets.
+/// One read-write lock guards all buckets. Readers and the store's thread hold it for up to 64 ids at a time, so its
+/// cost for each id is very small. The m buckets of an id are always read under one lock, so its record is from one
+/// moment.
 final class SketchBuckets: @unchecked Sendable {
-    /// Between two looks at the lock.
+    /// The most ids for which the lock is held at a time.
     private static let idsInTurn = 64
 
     let layout: SketchLayout
-    private let decay: CountDecay
+    private let estimator: GapEstimator
+    private var decay: CountDecay { estimator.decay }
     private let lock = ReadWriteLock()
-    private let buckets: UnsafeMutablePointer<FrequencyRecord>
+    private let buckets: UnsafeMutablePointer<Statistics>
     private let mappedByteCount: Int
 
-    /// Runs that differ from the tables. Writer thread only, as what follows.
-    var dirtyRuns = ChunkBitmap()
-    /// The group under way in which something of the sketch is about to change.
+    /// The pages that differ from the tables. Store thread only, like the next field.
+    let dirtyPages = RecordSet()
+    /// The serial of the last group with an operation that changes the sketch (`GroupCommit.serial`).
     var pendingGroupSerial: UInt32 = 0
 
-    /// Fails if the system has no address space for it.
-    init(_ layout: SketchLayout, _ decay: CountDecay) throws(StoreError) {
+    /// Throws `full` if the system has no address space for the buckets.
+    init(_ layout: SketchLayout, _ estimator: GapEstimator) throws(StoreError) {
         self.layout = layout
-        self.decay = decay
+        self.estimator = estimator
         mappedByteCount = Self.bucketByteCount(layout)
         guard let memory = tryMapAnonymousMemory(byteCount: mappedByteCount) else {
             throw StoreError(.full, "the system has no \(mappedByteCount) bytes of memory for the buckets")
         }
         buckets = memory.bindMemory(
-            to: FrequencyRecord.self,
-            capacity: mappedByteCount / MemoryLayout<FrequencyRecord>.stride
+            to: Statistics.self,
+            capacity: mappedByteCount / MemoryLayout<Statistics>.stride
         )
     }
 
@@ -52,72 +47,82 @@ final class SketchBuckets: @unchecked Sendable {
     }
 
     private static func bucketByteCount(_ layout: SketchLayout) -> Int {
-        layout.runCount * SketchLayout.bucketsInRun * MemoryLayout<FrequencyRecord>.stride
+        layout.pageCount * SketchLayout.bucketsInPage * MemoryLayout<Statistics>.stride
     }
 
-    /// What a sketch takes, whether or not anything fell into it: its buckets, and a bit a run.
+    /// The memory of a sketch in bytes: all buckets, used or not, and one bit for each page of them.
     static func byteCount(_ layout: SketchLayout) -> Int {
-        bucketByteCount(layout) + (layout.runCount + 63) / 64 * 8
+        bucketByteCount(layout) + (layout.pageCount + 63) / 64 * 8
     }
 
     // MARK: - Buckets
 
     @inline(__always)
-    private func load(_ bucket: Int) -> FrequencyRecord {
+    private func load(_ bucket: Int) -> Statistics {
         var record = buckets[bucket]
         record.lastStep &-= 1
         return record
     }
 
     @inline(__always)
-    private func store(_ record: FrequencyRecord, _ bucket: Int) {
+    private func store(_ record: Statistics, _ bucket: Int) {
         var record = record
         record.lastStep &+= 1
         buckets[bucket] = record
     }
 
-    static func run(of bucket: Int) -> Int { bucket / SketchLayout.bucketsInRun }
+    static func page(of bucket: Int) -> Int { bucket / SketchLayout.bucketsInPage }
 
     // MARK: - Reading, from any thread
 
-    /// What is known of the id with this hash.
-    func record(of hash: UInt64) -> FrequencyRecord {
-        lock.withReadLock { unlockedRecord(of: hash) }
+    /// The combined record of the id with this hash. Its gap has the hits up to a step.
+    func record(of hash: UInt64, through step: Int64) -> Statistics {
+        lock.withReadLock { unlockedRecord(of: hash, through: step) }
     }
 
-    func records(of hashes: [UInt64]) -> [FrequencyRecord] {
-        var records: [FrequencyRecord] = []
+    func records(of hashes: [UInt64], through step: Int64) -> [Statistics] {
+        var records: [Statistics] = []
         records.reserveCapacity(hashes.count)
         for first in stride(from: 0, to: hashes.count, by: Self.idsInTurn) {
             lock.withReadLock {
                 for hash in hashes[first..<min(first + Self.idsInTurn, hashes.count)] {
-                    records.append(unlockedRecord(of: hash))
+                    records.append(unlockedRecord(of: hash, through: step))
                 }
             }
         }
         return records
     }
 
-    private func unlockedRecord(of hash: UInt64) -> FrequencyRecord {
-        var record = load(layout.bucket(of: hash, 0))
-        for index in 1..<layout.hashCount { record.narrow(by: load(layout.bucket(of: hash, index)), decay) }
+    private func unlockedRecord(of hash: UInt64, through step: Int64) -> Statistics {
+        var record = closed(layout.bucket(of: hash, 0), through: step)
+        for index in 1..<layout.hashCount {
+            record.narrow(by: closed(layout.bucket(of: hash, index), through: step), decay)
+        }
         return record
     }
 
-    // MARK: - Changes, by the writer thread alone
+    @inline(__always)
+    private func closed(_ bucket: Int, through step: Int64) -> Statistics {
+        var record = load(bucket)
+        estimator.close(&record, through: step)
+        return record
+    }
 
-    /// Calls `body` with each bucket of the id with this hash, outside the lock: for recovery.
+    // MARK: - Changes, by the store's thread alone
+
+    /// Calls `body` with the number of each bucket of the id with this hash.
     @inline(__always)
     func forEachBucket(of hash: UInt64, _ body: (Int) -> Void) {
         for index in 0..<layout.hashCount { body(layout.bucket(of: hash, index)) }
     }
 
-    /// As it is; the writer thread need not lock.
-    func bucket(_ bucket: Int) -> FrequencyRecord { load(bucket) }
+    /// The present value of a bucket, read without the lock. Store thread only.
+    func bucket(_ bucket: Int) -> Statistics { load(bucket) }
 
-    /// What would be known of the id with this hash if some of the buckets were already what they are about to become.
-    func record(of hash: UInt64, _ changed: (Int) -> FrequencyRecord?) -> FrequencyRecord {
-        var record: FrequencyRecord?
+    /// The combined record of the id with this hash. A bucket for which `changed` returns a value counts with that
+    /// value.
+    func record(of hash: UInt64, _ changed: (Int) -> Statistics?) -> Statistics {
+        var record: Statistics?
         forEachBucket(of: hash) { bucket in
             let own = changed(bucket) ?? load(bucket)
             if record == nil { record = own } else { record!.narrow(by: own, decay) }
@@ -125,30 +130,33 @@ final class SketchBuckets: @unchecked Sendable {
         return record ?? .unseen
     }
 
-    /// Changes a bucket and marks its run, outside the lock: for recovery.
     @inline(__always)
-    func change(_ bucket: Int, _ body: (inout FrequencyRecord) -> Void) {
+    private func change(_ bucket: Int, _ body: (inout Statistics) -> Void) {
         var record = load(bucket)
         body(&record)
         store(record, bucket)
-        dirtyRuns.insert(Self.run(of: bucket))
+        dirtyPages.insert(Self.page(of: bucket))
     }
 
-    /// Changes the buckets of many ids. `body` is told the number of the id and gets one bucket after another. The counts
-    /// of the first hash's buckets are kept summed up in `sum`: every observation is in one of them.
+    /// Changes the buckets of many ids, except in pages for which `isDue` returns false. `body` gets the index of an id
+    /// and one of its buckets. `sum` stays the sum of the counts in the first hash's buckets, because every observation
+    /// is in one of them.
     @inline(__always)
     func change(
         idCount: Int,
         sum: inout ExactSum,
+        isDue: (_ page: Int) -> Bool,
         hash: (Int) -> UInt64,
-        _ body: (Int, inout FrequencyRecord) -> Void
+        _ body: (Int, inout Statistics) -> Void
     ) {
         for first in stride(from: 0, to: idCount, by: Self.idsInTurn) {
             lock.withWriteLock {
                 for id in first..<min(first + Self.idsInTurn, idCount) {
                     let hash = hash(id)
                     for index in 0..<layout.hashCount {
-                        change(layout.bucket(of: hash, index)) { record in
+                        let bucket = layout.bucket(of: hash, index)
+                        guard isDue(Self.page(of: bucket)) else { continue }
+                        change(bucket) { record in
                             if index == 0 { sum.subtract(record, decay) }
                             body(id, &record)
                             if index == 0 { sum.add(record, decay) }
@@ -159,33 +167,59 @@ final class SketchBuckets: @unchecked Sendable {
         }
     }
 
+    /// Calls `body` with every bucket that was used, except in pages for which `isDue` returns false. `sum` is kept as
+    /// above.
+    func changeAll(
+        sum: inout ExactSum,
+        isDue: (_ page: Int) -> Bool,
+        _ body: (inout Statistics) -> Void
+    ) {
+        for page in 0..<layout.pageCount where isDue(page) {
+            let first = page * SketchLayout.bucketsInPage
+            lock.withWriteLock {
+                for bucket in first..<first + SketchLayout.bucketsInPage {
+                    let old = load(bucket)
+                    var new = old
+                    body(&new)
+                    guard new != old else { continue }
+                    if bucket < layout.bucketCount {
+                        sum.subtract(old, decay)
+                        sum.add(new, decay)
+                    }
+                    store(new, bucket)
+                    dirtyPages.insert(page)
+                }
+            }
+        }
+    }
+
     // MARK: - Storing
 
-    /// Calls `body` with the records of a run as they are stored.
-    func withRun<R>(_ run: Int, _ body: (UnsafeMutablePointer<FrequencyRecord>) throws -> R) rethrows -> R {
-        try withUnsafeTemporaryAllocation(of: FrequencyRecord.self, capacity: SketchLayout.bucketsInRun) { records in
-            let first = run * SketchLayout.bucketsInRun
+    /// Calls `body` with a copy of the buckets of a page.
+    func withPage<R>(_ page: Int, _ body: (UnsafeMutablePointer<Statistics>) throws -> R) rethrows -> R {
+        try withUnsafeTemporaryAllocation(of: Statistics.self, capacity: SketchLayout.bucketsInPage) { records in
+            let first = page * SketchLayout.bucketsInPage
             for index in records.indices { records.initializeElement(at: index, to: load(first + index)) }
             return try body(records.baseAddress!)
         }
     }
 
-    /// Puts a stored run back in place.
-    func restore(_ run: Int, _ records: UnsafePointer<FrequencyRecord>) {
-        let first = run * SketchLayout.bucketsInRun
-        for index in 0..<SketchLayout.bucketsInRun { store(records[index], first + index) }
+    /// Restores a stored page.
+    func restore(_ page: Int, _ records: UnsafePointer<Statistics>) {
+        let first = page * SketchLayout.bucketsInPage
+        for index in 0..<SketchLayout.bucketsInPage { store(records[index], first + index) }
     }
 
-    /// The counts of the first hash's buckets in these runs.
-    func countSum(ofRuns runs: ChunkBitmap) -> ExactSum {
+    /// The sum of the counts of the first hash's buckets in these pages.
+    func countSum(ofPages pages: RecordSet) -> ExactSum {
         var sum = ExactSum()
         var next = 0
-        while let run = runs.first(from: next), run * SketchLayout.bucketsInRun < layout.bucketCount {
-            let first = run * SketchLayout.bucketsInRun
-            for bucket in first..<min(first + SketchLayout.bucketsInRun, layout.bucketCount) {
+        while let page = pages.first(from: next), page * SketchLayout.bucketsInPage < layout.bucketCount {
+            let first = page * SketchLayout.bucketsInPage
+            for bucket in first..<min(first + SketchLayout.bucketsInPage, layout.bucketCount) {
                 sum.add(load(bucket), decay)
             }
-            next = run + 1
+            next = page + 1
         }
         return sum
     }

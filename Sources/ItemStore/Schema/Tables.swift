@@ -1,31 +1,36 @@
 import LMDB
 
-/// Every table and key of a data directory, in one place. Integers in keys are big-endian, so that the order of the
-/// bytes is the order of the fields; integers and floats in values are little-endian.
+/// All tables and keys of a data directory. Integers in keys are big-endian, so keys sort like their fields. Integers
+/// and floats in values are little-endian.
 ///
 /// | table | key | value |
 /// |---|---|---|
-/// | `meta` | kind, number | schema version; checkpoint position; next collection number; a collection (`CatalogueRecord`) |
-/// | `journal` | group, frame | operations (`JournalGroup`) |
-/// | `rows` | collection, row, part | id and embedding (`RowRecord`) |
-/// | `features` | collection, row | JSON (`FeatureRecord`) |
-/// | `frequency` | collection, chunk | statistics of 32 rows, totals, 32 writers, or recent observations (`FrequencyRecords`) |
+/// | `meta` | kind, number | versions; identity; checkpoint position; `CatalogueRecord`s; dropped; `SourcePosition`s |
+/// | `journal` | group, frame | operations (`JournalGroup`, `Operation`) |
+/// | `rows` | collection, row, part | id and embedding (`Rows`) |
+/// | `features` | collection, row | JSON (`Features`) |
+/// | `frequency` | collection, record | `FrequencyTableKind`s: statistics, bank, producers, runs, totals |
 ///
-/// No value is over 4,080 bytes. LMDB puts a value that does not fit a leaf on pages of its own, and 4,080 bytes are
-/// just one page: it never has to look for two neighbouring free pages, which gets slow in a file that is months old.
+/// No value has more than 4,080 bytes. LMDB puts a value that does not fit in a leaf on pages of its own, and 4,080
+/// bytes fit on one page. So LMDB never has to find adjacent free pages, which is slow in an old file.
 struct Tables {
-    static let schemaVersion: UInt32 = 2
-    static let valueByteCountMax = 4080
+    static let valueBytesMax = 4080
 
     let meta: Table<MetaKey>
     let journal: Table<JournalKey>
     let rows: Table<RowKey>
     let features: Table<FeatureKey>
     let frequency: Table<FrequencyKey>
+
+    /// The names of all tables, with the sizes of their keys.
+    static let keyByteCounts = [
+        "meta": MetaKey.byteCount, "journal": JournalKey.byteCount, "rows": RowKey.byteCount,
+        "features": FeatureKey.byteCount, "frequency": FrequencyKey.byteCount,
+    ]
 }
 
 extension Tables {
-    /// Opens the tables; makes those that are missing.
+    /// Opens the tables, and creates those that are missing.
     init(in transaction: borrowing WriteTransaction) throws(LMDBError) {
         meta = try Table(named: "meta", in: transaction)
         journal = try Table(named: "journal", in: transaction)
@@ -34,7 +39,7 @@ extension Tables {
         frequency = try Table(named: "frequency", in: transaction)
     }
 
-    /// Opens the tables, which must be there.
+    /// Opens the tables, which must exist.
     init(in transaction: borrowing ReadTransaction) throws(LMDBError) {
         meta = try Table(named: "meta", in: transaction)
         journal = try Table(named: "journal", in: transaction)
@@ -44,16 +49,42 @@ extension Tables {
     }
 }
 
+extension Tables {
+    /// The size of the pages of all tables in bytes, without free pages.
+    func byteCount(_ transaction: borrowing ReadTransaction) throws(LMDBError) -> Int {
+        try transaction.byteCount(of: meta) + transaction.byteCount(of: journal) + recordByteCount(transaction)
+    }
+
+    /// The size of the pages with the records of collections in bytes.
+    func recordByteCount(_ transaction: borrowing ReadTransaction) throws(LMDBError) -> Int {
+        try transaction.byteCount(of: rows) + transaction.byteCount(of: features) + transaction.byteCount(of: frequency)
+    }
+}
+
 struct MetaKey: TableKey {
     enum Kind: UInt8 {
-        /// Value: schema version, UInt32.
+        /// Value: the schema version, UInt32.
         case schema = 0
-        /// Value: the last group that is wholly in the tables, UInt64. Its journal is gone or is being cut.
+        /// Value: the last group of the checkpoint, UInt64. The tables have everything up to this group, so the journal
+        /// is cut up to it.
         case checkpoint = 1
-        /// Value: the number that the next collection gets, UInt32. Numbers are never used again.
+        /// Value: the number of the next new collection, UInt32. Numbers are never reused.
         case nextCollection = 2
         /// Value: a `CatalogueRecord`; the key's number is the collection's.
         case collection = 3
+        /// Value: the last group that the catalogue and the source positions contain, UInt64.
+        case catalogueApplied = 4
+        /// Value: a `SourcePosition`.
+        case source = 5
+        /// Value: the version of a kind of record, UInt32; the key's number is the kind's (`FormatVersions`).
+        case format = 6
+        /// Value: the `DirectoryIdentity`, 16 bytes.
+        case identity = 7
+        /// Value: the group that dropped the collection with the key's number, UInt64. The collection may still have
+        /// records in other tables.
+        case dropped = 8
+        /// Value: the `CollectionSums` of the collection with the key's number.
+        case sums = 9
     }
 
     var kind: UInt8
@@ -99,7 +130,7 @@ struct JournalKey: TableKey {
     }
 }
 
-/// A key of a table that belongs to collections: their number comes first.
+/// A key of a table with records of collections. The number of the collection comes first.
 protocol CollectionKey: TableKey {
     var collection: UInt32 { get }
     /// The lowest key that the collection can have.
@@ -163,33 +194,34 @@ struct FeatureKey: CollectionKey {
 }
 
 struct FrequencyKey: CollectionKey {
-    /// Runs of 32 rows are numbered from 0; there are at most 2^27 of them. Behind them stand chunks of the bank of recent
-    /// observations, 32 writers a chunk, and the totals.
-    static let firstRecentChunk: UInt32 = 0xE000_0000
-    static let firstWriterChunk: UInt32 = 0xF000_0000
-    static let totalsChunk: UInt32 = 0xFFFF_FFFF
+    /// The range of `record` for each kind of record. There are at most 2^27 pages of 32 rows or buckets.
+    static let pages: ClosedRange<UInt32> = 0...0x07FF_FFFF
+    static let recent: ClosedRange<UInt32> = 0xE000_0000...0xEFFF_FFFF
+    static let producers: ClosedRange<UInt32> = 0xF000_0000...0xF000_001F
+    static let runs: ClosedRange<UInt32> = 0xF100_0000...0xF100_0007
+    static let totals: ClosedRange<UInt32> = 0xFFFF_FFFF...0xFFFF_FFFF
 
     var collection: UInt32
-    var chunk: UInt32
+    var record: UInt32
 
-    init(collection: UInt32, chunk: UInt32) {
+    init(collection: UInt32, record: UInt32) {
         self.collection = collection
-        self.chunk = chunk
+        self.record = record
     }
 
     static func first(of collection: UInt32) -> FrequencyKey {
-        FrequencyKey(collection: collection, chunk: 0)
+        FrequencyKey(collection: collection, record: 0)
     }
 
     static let byteCount = 8
 
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
         bytes.storeBigEndian(collection)
-        bytes.storeBigEndian(chunk, at: 4)
+        bytes.storeBigEndian(record, at: 4)
     }
 
     init(decoding bytes: UnsafeRawBufferPointer) {
         collection = bytes.loadBigEndian()
-        chunk = bytes.loadBigEndian(at: 4)
+        record = bytes.loadBigEndian(at: 4)
     }
 }

@@ -1,14 +1,14 @@
 import SamplingFrequency
 
-/// Where rows are drawn from, and how likely each is.
+/// A distribution of rows, from which rows can be drawn.
 protocol DrawSource {
-    /// How many different rows can be drawn.
+    /// The number of rows that can be drawn.
     var populationCount: Int { get }
-    /// A row. There must be one.
+    /// Draws a row. There must be a row that can be drawn.
     func draw(_ random: inout DrawGenerator) -> UInt32
-    /// The probability of a row that can be drawn.
+    /// The probability that one draw hits this row, which must be one that can be drawn.
     func probability(of row: UInt32) -> Double
-    /// The same without these rows, and how likely a draw from this one is to hit none of them.
+    /// This distribution without these rows, and the probability that a draw from this distribution hits none of them.
     func without(_ rows: Set<UInt32>) -> (rest: Self, share: Double)
 }
 
@@ -47,20 +47,21 @@ struct FrequencySource: DrawSource {
 struct MixedSource: DrawSource {
     private let plan: DrawPlan
     private let count: (UInt32) -> Double
-    /// Neither is below 0, and one is above; only their ratio counts.
+    /// The weights of draws by count and of uniform draws. Neither is below 0, and at least one is above 0. Only their
+    /// ratio matters.
     private let byFrequency: Double
     private let uniform: Double
 
     init(plan: DrawPlan, count: @escaping (UInt32) -> Double, byFrequency: Double, uniform: Double) {
         self.plan = plan
         self.count = count
-        // Where nothing was counted, all draws are uniform.
+        // If no row has a count, all draws are uniform.
         let hasCounts = plan.countedRowCount > 0
         self.byFrequency = hasCounts ? byFrequency : 0
         self.uniform = hasCounts ? uniform : 1
     }
 
-    /// How many of the draws are by frequency. The weights may be so large that their sum overflows.
+    /// The fraction of draws by count. Divides the weights first, because their sum may overflow.
     private var share: Double {
         let largest = max(byFrequency, uniform)
         return byFrequency / largest / (byFrequency / largest + uniform / largest)
@@ -91,12 +92,12 @@ struct MixedSource: DrawSource {
     }
 }
 
-/// The bank of recent observations. Looks through it once a request.
+/// The distribution of the recent observations: each one is equally likely.
 struct RecentSource: DrawSource {
     private let rows: [UInt32]
     private let occurrences: [UInt32: Int]
 
-    /// Of each observation the row.
+    /// `rows` has the row of each observation.
     init(_ rows: [UInt32]) {
         self.rows = rows
         var occurrences: [UInt32: Int] = [:]
@@ -117,11 +118,11 @@ struct RecentSource: DrawSource {
     }
 }
 
-/// What was drawn.
+/// The result of a SAMPLE: the drawn rows and their probabilities.
 struct Draws {
-    /// Unique draws give up after so many tries for each item wanted.
+    /// Unique draws end after this many tries for each requested item.
     private static let triesPerItem = 100
-    /// Repetitions are taken out when there were more of them than of rows, and of this.
+    /// Drawn rows are removed from the source after more repetitions than there are drawn rows, and more than this.
     private static let repetitionCountMin = 16
 
     private(set) var rows: [UInt32] = []
@@ -141,16 +142,18 @@ struct Draws {
         }
     }
 
-    /// An item that was drawn before is drawn again instead. Where a few items hold nearly all of the probability that would
-    /// take thousands of tries for each of the others. So now and then what was drawn is taken out of the source, and how many
-    /// tries would have hit it is itself drawn, from the geometric distribution that it has: rows and tries are as likely as
-    /// if each try had been made.
+    /// Draws different rows. If a draw repeats a row, it is rejected, and the next draw is tried.
+    ///
+    /// If a few rows have nearly all of the probability, each of the others would take thousands of tries. So after
+    /// many repetitions, the drawn rows are removed from the source. From then on, the number of tries that would have
+    /// hit them is drawn from its geometric distribution. The rows and the number of tries have the same distribution
+    /// as if every try had been made.
     private mutating func drawUnique(from source: some DrawSource, _ random: inout DrawGenerator) {
         let triesMax = Self.triesPerItem * wantedCount
         var seen: Set<UInt32> = []
         var (rest, share) = (source, 1.0)
         var repetitionCount = 0
-        // When all are drawn, no try will find another.
+        // Ends when all rows are drawn.
         while rows.count < min(wantedCount, source.populationCount) {
             tries = min(tries + random.failures(beforeSuccessWith: share), triesMax)
             guard tries < triesMax else { return }
@@ -173,6 +176,7 @@ struct Draws {
         probabilities.append(source.probability(of: row))
     }
 
+    /// By drawn row: the expected number of times that this request draws it.
     var expectedCounts: [Double] {
         probabilities.map { q in
             isUnique ? expectedCount(q: q, tries: tries) : expectedCount(q: q, draws: wantedCount)

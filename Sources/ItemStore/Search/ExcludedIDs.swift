@@ -1,20 +1,14 @@
 import PackedStrings
+import SystemSupport
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
-
-/// The ids that a query leaves out: thousands of them, asked for a few hundred times.
+/// The ids that a query excludes. There may be thousands, and a search looks up a few hundred ids in them.
 ///
-/// A table of places in the list, by hash, with linear probing. A `Set` of the ids themselves would take ten times as
-/// long to build: an array slice each, hashed byte by byte.
+/// A hash table of indices into the list, with linear probing. A `Set` would take ten times as long to build, because
+/// it needs an array slice for each id and hashes it byte by byte.
 struct ExcludedIDs {
     private let ids: PackedStrings
-    /// Place in `ids` plus one; zero is empty. A power of two, at most half full.
+    /// An entry is an index in `ids` plus one, or 0 if it is free. The size is a power of two, and at most half of the
+    /// entries are used.
     private var table: [UInt32] = []
 
     init(_ ids: PackedStrings) {

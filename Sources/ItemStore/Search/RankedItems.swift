@@ -2,11 +2,11 @@ import PackedStrings
 import SamplingFrequency
 import VectorIndex
 
-/// The best items so far for one query, with what they will be answered with.
+/// The best items so far for one query, with the columns that the answer needs.
 struct RankedItems {
-    private let wanted: TopKColumns
+    private let wanted: ItemColumns
     private var selection: TopKSelection
-    /// By place in the selection; empty if nothing is wanted.
+    /// By place in the selection. Empty if the query requests no columns.
     private var columns: [SelectedColumns] = []
 
     init(_ query: TopKQuery) {
@@ -14,10 +14,10 @@ struct RankedItems {
         selection = TopKSelection(k: query.ranks.upperBound, scoreMin: query.scoreMin)
     }
 
-    /// Scores below this cannot enter.
+    /// An item with a lower score cannot enter.
     var threshold: Double { selection.threshold }
 
-    /// Takes the item if it is among the best, and says whether.
+    /// Inserts the item if it is among the best so far, and returns whether it is.
     mutating func insert(_ score: Double, _ id: UnsafeRawBufferPointer, _ columns: () -> SelectedColumns) -> Bool {
         guard let place = selection.insert(score: score, id: id) else { return false }
         guard !wanted.isEmpty else { return true }
@@ -29,7 +29,7 @@ struct RankedItems {
         return true
     }
 
-    /// Takes what the other has, as if it had been inserted here.
+    /// Inserts the items of `other`.
     mutating func formUnion(_ other: RankedItems) {
         for (score, place) in other.selection.sorted() {
             other.selection.withID(at: place) { id in
@@ -38,7 +38,7 @@ struct RankedItems {
         }
     }
 
-    /// Whether an id is there twice: its row was freed and it got another one while the rows were scanned.
+    /// Whether an id occurs twice. That happens if the id was deleted during the scan and got another row.
     var hasRepeatedID: Bool {
         var seen: Set<[UInt8]> = []
         return (0..<selection.count).contains { place in
@@ -46,7 +46,7 @@ struct RankedItems {
         }
     }
 
-    /// The items of the query's ranks that score `scoreMax` or less, or a sample of them.
+    /// The items with the requested ranks and a score of at most `scoreMax`, or a sample of them.
     func answer(to query: TopKQuery, scoreMax: Double) -> TopKAnswer {
         let first = query.ranks.lowerBound
         var chosen: [(rank: Int, score: Double, place: Int)] = []
@@ -70,15 +70,15 @@ struct RankedItems {
 }
 
 extension TopKSample {
-    /// Keeps the elements of the sample, in their order.
+    /// Keeps a sample of the elements, in their order.
     fileprivate func reduce<Element>(_ elements: inout [Element]) {
         guard elements.count > count else { return }
         switch strategy {
         case .top:
             elements.removeSubrange(count...)
         case .random(let seed):
-            // Each is taken with the probability (wanted still) / (to come still), so each set is as likely as the next
-            // (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S).
+            // Takes each element with probability (missing elements) / (remaining elements), so all samples are equally
+            // likely (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S).
             var generator = DrawGenerator(seed: seed ?? .random(in: 0...UInt64.max))
             var wanted = count
             var sample: [Element] = []
@@ -92,18 +92,18 @@ extension TopKSample {
     }
 }
 
-/// What a selected row is answered with, of the moment at which it was scored.
+/// The columns of a selected row, copied when the row was scored.
 struct SelectedColumns {
     private var vector: [Float] = []
     private var logQ = 0.0
     private var features: [UInt8]?
 
-    /// Under the chunk's lock.
+    /// Call under the chunk's lock.
     init(
         _ collection: Collection,
         _ chunk: ItemChunk,
         _ index: Int,
-        _ wanted: TopKColumns,
+        _ wanted: ItemColumns,
         _ summary: Collection.Summary
     ) {
         if wanted.contains(.vector), let vector = collection.vector(chunk, index) { self.vector = Array(vector) }
@@ -113,7 +113,7 @@ struct SelectedColumns {
         if wanted.contains(.features) { features = chunk.features[index].map { Array($0.bytes) } }
     }
 
-    func append(to answer: inout TopKAnswer, _ wanted: TopKColumns) {
+    func append(to answer: inout TopKAnswer, _ wanted: ItemColumns) {
         if wanted.contains(.vector) { answer.vectors.append(contentsOf: vector) }
         if wanted.contains(.logQ) { answer.logQ.append(logQ) }
         guard wanted.contains(.features) else { return }

@@ -1,16 +1,18 @@
 package import PackedStrings
 
-/// Which negatives to draw, and how.
+/// A SAMPLE request: draws negatives.
 package struct SampleQuery: Sendable {
-    /// What makes an item likely.
+    /// The distribution from which items are drawn. q is the probability of an item in one draw.
     package enum Distribution: Sendable, Equatable {
-        /// Every item with an embedding alike: q = 1/M.
+        /// All items with an embedding are equally likely: q = 1/M.
         case uniform
-        /// Items with an embedding and a count: q ∝ count^power. `power`: 0 to 1.
+        /// Items with an embedding and a count: q ∝ count^power, with a power from 0 to 1.
         case frequency(power: Double)
-        /// A draw is by frequency with probability B/(B + B′), else uniform: q = (B·q_frequency + B′/M)/(B + B′).
+        /// By frequency with probability B/(B + B′), otherwise uniform: q = (B·q_frequency + B′/M)/(B + B′). B is
+        /// `inBatch`, B′ is `uniform`.
         case mixed(power: Double, inBatch: Double, uniform: Double)
-        /// From the bank of recent observations: q = occurrences / entries, of items with an embedding.
+        /// From the bank of recent observations. Only observations of items with an embedding count: q = occurrences /
+        /// such observations.
         case recent
 
         var name: String {
@@ -24,15 +26,15 @@ package struct SampleQuery: Sendable {
     }
 
     package var distribution: Distribution
-    /// How many draws; with `isUnique` how many different items.
+    /// The number of draws. With `isUnique`, the number of different items.
     package var count: Int
-    /// No item twice. Tries at most 100 times `count`, then there are fewer rows.
+    /// Whether all drawn items must be different. If 100 × `count` tries are not enough, the answer has fewer rows.
     package var isUnique: Bool
-    /// Ids that can't be drawn. They need not exist.
+    /// Ids that must not be drawn. They need not exist.
     package var except: PackedStrings
-    /// The same seed and the same rows, counts and bank give the same draw; nil: a seed of the system's.
+    /// The same seed, rows, counts and bank give the same draws. Nil: the system chooses a seed.
     package var seed: UInt64?
-    package var columns: TopKColumns
+    package var columns: ItemColumns
 
     package init(
         _ distribution: Distribution,
@@ -40,7 +42,7 @@ package struct SampleQuery: Sendable {
         isUnique: Bool = false,
         except: PackedStrings = PackedStrings(),
         seed: UInt64? = nil,
-        columns: TopKColumns = []
+        columns: ItemColumns = []
     ) {
         self.distribution = distribution
         self.count = count
@@ -51,16 +53,16 @@ package struct SampleQuery: Sendable {
     }
 }
 
-/// What was drawn, in the order of the draws.
+/// The drawn items, in the order of the draws.
 package struct SampleAnswer: Sendable {
     package var ids = PackedStrings()
-    /// The probability of the id in one draw, over all that could be drawn.
+    /// The probability that one draw hits the id.
     package var q: [Double] = []
-    /// The expected number of times the id is among what was drawn.
+    /// The expected number of times that the request draws the id.
     package var expected: [Double] = []
-    /// Embeddings one after another; empty unless asked for.
+    /// The embeddings, one after another; empty unless requested.
     package var vectors: [Float] = []
-    /// ln(count / C), what `LOGQ` answers; empty unless asked for.
+    /// ln q as `LOGQ` answers it, with q from the id's count; empty unless requested.
     package var logQ: [Double] = []
     package var features = Collection.FeatureColumn()
 

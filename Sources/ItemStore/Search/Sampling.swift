@@ -1,16 +1,18 @@
 import PackedStrings
 import SamplingFrequency
+import SystemSupport
 import VectorIndex
 
 /// Drawing negatives.
 ///
-/// A request is answered from one moment: counts, embeddings' existence and what is excluded do not change between its
-/// first draw and its last, for it holds the draw lock. So the probabilities that it is answered with sum to 1 over all that
-/// it could have drawn. Writes of statistics, first embeddings and deletions wait meanwhile: a microsecond a draw, plus what
-/// copying the embeddings takes, and by `recent` a look at the whole bank.
+/// A request holds the draw lock from its first draw until its answer is copied. So no count changes, and no item gains
+/// or loses its embedding. So the probabilities of all items that could be drawn sum to 1. Writes of statistics, first
+/// embeddings and deletions wait meanwhile. That takes a microsecond for each draw, plus the time to copy the columns
+/// and, with `recent`, to read the whole bank.
 extension Collection {
-    /// Draws negatives with their probabilities; fewer than wanted only if they have to be unique, or if there is nothing to
-    /// draw. Draws that are not possible are no failure: an empty collection answers with no rows.
+    /// Draws negatives, with their probabilities. The answer has fewer than requested only if they must be unique, or
+    /// if no item can be drawn. Neither is an error. Throws `badRequest` if the estimator is a sketch and the
+    /// distribution is not uniform.
     package func sample(_ query: SampleQuery) throws(StoreError) -> SampleAnswer {
         if sketch != nil, query.distribution != .uniform {
             let name = query.distribution.name
@@ -27,7 +29,7 @@ extension Collection {
         let count = { (row: UInt32) in self.count(of: row, summary.totals) }
         let excluded = rows(of: query.except)
         func plan(power: Double) -> DrawPlan {
-            DrawPlan(draws, excluding: excluded.map { ($0, count($0)) }, power: power)
+            DrawPlan(population, excluding: excluded.map { ($0, count($0)) }, power: power)
         }
         switch query.distribution {
         case .uniform:
@@ -42,7 +44,7 @@ extension Collection {
         }
     }
 
-    /// The rows of the ids that have one, each once. An id that is excluded twice is still one.
+    /// The rows of the ids that have one, each once, because an id may occur twice.
     private func rows(of ids: PackedStrings) -> Set<UInt32> {
         var rows: Set<UInt32> = []
         forEachID(of: ids, 0..<ids.count) { id, hash in
@@ -57,15 +59,16 @@ extension Collection {
         return totals.count(of: chunk.pointee.lock.withReadLock { chunk.pointee.statistics[Self.index(of: row)] })
     }
 
-    /// The rows of the bank's observations, of those whose id is still there and has an embedding.
+    /// The row of each observation in the bank with an id that still exists and has an embedding. Excluded rows are
+    /// omitted.
     private func drawableRecentRows(excluding excluded: Set<UInt32>) -> [UInt32] {
         let entries = recent.entries
         var rows: [UInt32] = []
         rows.reserveCapacity(entries.count)
         for (index, entry) in entries.enumerated() {
-            if index + Self.idsInStep < entries.count { warmLife(of: entries[index + Self.idsInStep].row) }
-            // A row that can be drawn is not being freed, so its generation stands still.
-            if draws.contains(entry.row), life(of: entry.row).pointee.generation == entry.generation,
+            if index + Self.lookahead < entries.count { prefetchReuse(of: entries[index + Self.lookahead].row) }
+            // A row in the population can't be freed under the draw lock, so its generation does not change.
+            if population.contains(entry.row), reuse(of: entry.row).pointee.generation == entry.generation,
                 excluded.isEmpty || !excluded.contains(entry.row)
             {
                 rows.append(entry.row)
@@ -74,24 +77,25 @@ extension Collection {
         return rows
     }
 
-    private func warmLife(of row: UInt32) {
-        guard let mark = draws.address(of: row) else { return }
+    private func prefetchReuse(of row: UInt32) {
+        guard let mark = population.address(of: row) else { return }
         prefetch(mark, byteCount: 1)
-        prefetch(life(of: row), byteCount: MemoryLayout<RowLife>.stride)
+        prefetch(reuse(of: row), byteCount: MemoryLayout<RowReuse>.stride)
     }
 
-    /// Asks for what an answer copies.
-    private func warm(_ rows: ArraySlice<UInt32>, _ columns: TopKColumns) {
+    /// Prefetches the memory that the answer copies for these rows.
+    private func prefetchColumns(_ rows: ArraySlice<UInt32>, _ columns: ItemColumns) {
         for row in rows {
-            warmIdentifier(of: row) { chunk, index in
-                if columns.contains(.vector) { warmVector(chunk, index) }
-                if columns.contains(.logQ) { warmStatistics(chunk, index) }
-                if columns.contains(.features) { warmFeatures(chunk, index) }
+            prefetchIdentifier(of: row) { chunk, index in
+                if columns.contains(.vector) { prefetchVector(chunk, index) }
+                if columns.contains(.logQ) { prefetchStatistics(chunk, index) }
+                if columns.contains(.features) { prefetchFeatures(chunk, index) }
             }
         }
     }
 
-    /// Rows stay as they are while the draw lock is held; only embeddings and features may change.
+    /// Copies the columns. Under the draw lock the rows keep their ids, but embeddings, features and the counts of a
+    /// sketch may change.
     private func answer(to query: SampleQuery, _ drawn: Draws, _ summary: Summary) -> SampleAnswer {
         var answer = SampleAnswer()
         answer.ids.reserveCapacity(strings: drawn.rows.count, bytes: drawn.rows.count * 16)
@@ -101,7 +105,9 @@ extension Collection {
             answer.vectors.reserveCapacity(drawn.rows.count * configuration.dimension)
         }
         for (number, row) in drawn.rows.enumerated() {
-            if number % Self.idsInStep == 0 { warm(drawn.rows[number...].prefix(Self.idsInStep), query.columns) }
+            if number % Self.lookahead == 0 {
+                prefetchColumns(drawn.rows[number...].prefix(Self.lookahead), query.columns)
+            }
             let chunk = chunk(of: row)
             let index = Self.index(of: row)
             chunk.pointee.lock.withReadLock {

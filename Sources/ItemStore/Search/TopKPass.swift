@@ -1,53 +1,68 @@
 import PackedStrings
 import Synchronization
+import SystemSupport
 import VectorIndex
 
-/// One pass over a collection for up to eight queries at once, by as many threads as take part.
+/// One pass over a collection for up to eight queries at once, by any number of threads.
 ///
-/// Passing over the codes costs about the same for one query as for several, so queries that wait for the same
-/// collection go together; and threads that have nothing else to do may join a pass at any time. Each participant
-/// claims runs of chunks until none is left and keeps a selection a query of its own; whoever leaves last has the
-/// answers.
+/// Scanning the codes costs about the same for several queries as for one. So queries that wait for the same collection
+/// share a pass, and idle threads may join it at any time. Each participant claims ranges of chunks until none is left,
+/// and has a selection for each query. The last participant to finish reads the outcomes.
 ///
-/// Exact during writes: a row that is not written while the pass runs is judged exactly; one that is written is judged
-/// by one value that it held meanwhile, and its id, vector, count and features in the answer are of that same moment.
-/// Hence all of them are taken when a row enters a selection, under the lock under which its codes were read. A row is
-/// pruned only by a score that k others held during this pass, so no order of writes makes a second pass necessary.
+/// Why an answer is exact while rows are written (an item is *written* if any of its data changes during the pass):
+///
+/// 1. A row with an embedding has one slot, and keeps it until it loses the embedding. The row and the slot are in the
+///    same chunk, and change only under the chunk's lock. So under that lock, a row has codes in exactly one slot, and
+///    they are the codes of its vector.
+/// 2. The pass looks once at each slot of each chunk that existed when it began. An item that is not written keeps its
+///    slot, so the pass looks at the item exactly once.
+/// 3. The codes and then the vector of a slot are read under one lock. So each item is scored with one value that it
+///    had during the pass. Its id and columns are copied under the same lock.
+/// 4. A slot is ruled out only if k items had a better score during this pass. So an item that was ruled out is not
+///    among the k best that the pass has seen, in whatever order rows are written.
+/// 5. An id that is deleted and put again may get a row in another chunk, and the pass may see both rows. The id has
+///    then taken the place of another item. `freedRowCount` shows that this may have happened; if an id occurs twice,
+///    the query gets another pass.
+///
+/// So the pass misses no item because of a move: an item moves only if it is written, when its id loses its row and
+/// gets another. If slots ever move without a write, 2 is no longer enough. The pass must then also look at the rows
+/// that have moved since it began.
 package final class TopKPass: @unchecked Sendable {
     package static let queryCountMax = CodeScanner.queryCountMax
-    /// A participant claims about so much of the codes at a time: some ten microseconds of work.
+    /// A participant claims about this many bytes of codes at a time, for some ten microseconds of work.
     private static let codeBytesPerClaim = 1 << 18
-    /// One more thread helps if at least so much is left.
+    /// A pass is worth joining if at least this many bytes of codes are left.
     private static let codeBytesWorthJoining = 1 << 20
-    /// What the queries of a pass may keep together, in bytes; more of them go into another pass.
+    /// The most bytes that the selections of a pass may take together. The caller puts further queries into another
+    /// pass.
     package static let selectionBytesMax = 256 << 20
 
     let collection: Collection
     let queries: [TopKQuery]
     private let excluded: [ExcludedIDs]
-    /// Of each query: what scores more is not answered. Nil: it has a margin, and no positive to measure it from.
+    /// For each query: the highest score in the answer. Nil if no positive of the query's margin has an embedding.
     private let scoreMax: [Double?]
     private let chunkCount: Int
-    /// The codes of a chunk, in bytes.
+    /// The size of the codes of a chunk, in bytes.
     private let chunkByteCount: Int
-    /// What each further participant may keep, in bytes.
+    /// The most bytes that the selections of one participant may take.
     private let selectionByteCount: Int
     private let freedRowCount: Int
     private let summary: Collection.Summary
     private let correction: ScoreCorrection?
     private let firstDeadline: ContinuousClock.Instant?
     private let claimedChunkCount = Atomic<Int>(0)
-    /// A bit for each query whose deadline has passed.
+    /// A bit for each query that has reached its deadline.
     private let expired = Atomic<UInt8>(0)
 
-    /// What participants leave behind, under the lock.
+    /// Guards the next three fields.
     private let lock = ReadWriteLock()
     private var participantCount = 0
     private var isFinished = false
-    /// Of each query; nothing before somebody has left.
+    /// The best items for each query, of all participants that have finished. Empty until the first one has.
     private var best: [RankedItems] = []
 
-    /// `queries`: 1 to 8, of the collection's dimension and metric, and of one strength.
+    /// Takes 1 to 8 queries, of the collection's dimension and metric, and of the same strength.
     package init(_ collection: Collection, _ queries: [TopKQuery]) {
         precondition((1...Self.queryCountMax).contains(queries.count), "got \(queries.count) queries, expected 1 to 8")
         for query in queries {
@@ -82,14 +97,15 @@ package final class TopKPass: @unchecked Sendable {
         lock.destroy()
     }
 
-    /// Whether so much is left to scan that one more thread would help.
+    /// Whether enough is left to scan that another thread should join.
     package var isWorthJoining: Bool {
         let chunksLeft = chunkCount - claimedChunkCount.load(ordering: .relaxed)
         return chunksLeft * chunkByteCount >= Self.codeBytesWorthJoining
             && selectionByteCount < Self.selectionBytesMax / 4
     }
 
-    /// Scans along until nothing is left. True for the one participant that has to fetch the outcomes.
+    /// Takes part in the scan until nothing is left. Returns true to only one participant, which must then call
+    /// `forEachOutcome`.
     package func takePart() -> Bool {
         lock.withWriteLock { participantCount += 1 }
         var scan = TopKScan(collection, queries, excluded, summary, correction)
@@ -119,8 +135,8 @@ package final class TopKPass: @unchecked Sendable {
         }
     }
 
-    /// Tells the outcome of each query, by its place in the list; one that takes another pass comes after the others. For
-    /// whoever was told by `takePart`, once.
+    /// Calls `body` with the index and outcome of each query. Queries that need another pass come last. Call this once,
+    /// only in the participant to which `takePart` returned true.
     package func forEachOutcome(_ body: (_ query: Int, TopKOutcome) -> Void) {
         var again: [Int] = []
         for index in queries.indices {
@@ -129,8 +145,7 @@ package final class TopKPass: @unchecked Sendable {
         for index in again { body(index, searchAgain(queries[index])) }
     }
 
-    /// Nil if an id was met twice: one that was deleted and put again while the rows were scanned, in both of its rows.
-    /// Then it took the place of another item, and nothing helps but another pass.
+    /// The outcome of a query; nil if it needs another pass, because an id occurs twice (see 5 above).
     private func outcome(of query: Int) -> TopKOutcome? {
         let items = take(query)
         guard let scoreMax = scoreMax[query] else {
@@ -146,7 +161,7 @@ package final class TopKPass: @unchecked Sendable {
         return .success(items.answer(to: queries[query], scoreMax: scoreMax))
     }
 
-    /// What was found for a query, which the pass then forgets: it may be large.
+    /// Removes the items of a query from the pass, because they may be large, and returns them.
     private func take(_ query: Int) -> RankedItems {
         lock.withWriteLock {
             let items = best[query]
@@ -155,7 +170,7 @@ package final class TopKPass: @unchecked Sendable {
         }
     }
 
-    /// Passes until one has an outcome. At the latest the deadline ends it.
+    /// Repeats the pass until there is an outcome. If the query has a deadline, that ends the repetition.
     private func searchAgain(_ query: TopKQuery) -> TopKOutcome {
         while true {
             let pass = TopKPass(collection, [query])
@@ -164,8 +179,9 @@ package final class TopKPass: @unchecked Sendable {
         }
     }
 
-    /// A pass reads more than any cache holds, so what describes a chunk is far away each time: on the way to its lock,
-    /// three misses in a row, a quarter of the time that its codes take.
+    /// Prefetches the `ItemChunk` and the lock of the next chunks. A pass reads more than any cache holds, so they are
+    /// never in the cache. Without this, reaching the lock takes three cache misses, one after another: a quarter of
+    /// the time to scan the codes.
     private func prefetchChunks(after index: Int) {
         guard index + 2 < chunkCount else { return }
         prefetch(collection.chunks[index + 2], byteCount: MemoryLayout<ItemChunk>.size)
@@ -179,7 +195,7 @@ package final class TopKPass: @unchecked Sendable {
         return first..<min(first + chunksPerClaim, chunkCount)
     }
 
-    /// Drops the queries whose time is up.
+    /// Drops the queries that have reached their deadline.
     private func expire(_ scan: inout TopKScan) {
         guard let firstDeadline else { return }
         let now = ContinuousClock.now
@@ -193,12 +209,12 @@ package final class TopKPass: @unchecked Sendable {
 }
 
 extension Collection {
-    /// The best items for one query, by this thread alone. It must have no deadline and no margin.
+    /// The best items for one query, found by this thread alone. The query must have no deadline and no margin.
     package func topK(_ query: TopKQuery) -> TopKAnswer {
         topK([query])[0]
     }
 
-    /// The same for up to eight queries in one pass.
+    /// The same for up to eight queries, in one pass.
     package func topK(_ queries: [TopKQuery]) -> [TopKAnswer] {
         precondition(queries.allSatisfy { $0.deadline == nil && $0.margin == nil })
         let pass = TopKPass(self, queries)

@@ -1,23 +1,24 @@
 package import PackedStrings
 package import VectorIndex
 
-/// What a search looks for.
+/// A TOPK request.
 package struct TopKQuery: Sendable {
     package var vector: QueryVector
-    /// λ: λ·ln q is taken off each score, q as `LOGQ` answers it. All that is said of scores below is about what is left.
+    /// λ: λ·ln q is subtracted from each score, with q as `LOGQ` answers it. All other fields refer to scores after
+    /// this correction.
     package var strength: Double
-    /// The ranks to answer with, counted from 1 at the best: 1...k are the k best.
+    /// The ranks in the answer. The best item has rank 1, so 1...k are the k best.
     package var ranks: ClosedRange<Int>
-    /// Items that score less are left out, before ranks are counted.
+    /// Items with a lower score get no rank.
     package var scoreMin: Double
-    /// Ids that are left out, before ranks are counted. They need not exist.
+    /// Ids that get no rank. They need not exist.
     package var except: PackedStrings
-    /// Which items of these ranks are too near to be taken; nil: none.
+    /// Drops items of these ranks with a score too near to the positives; nil drops none.
     package var margin: TopKMargin?
-    /// How many of the items that are left are answered, and which; nil: all.
+    /// Chooses among the remaining items; nil answers all.
     package var sample: TopKSample?
-    package var columns: TopKColumns
-    /// When to give up; nil: never.
+    package var columns: ItemColumns
+    /// When the search ends with the error `timeout`; nil means never.
     package var deadline: ContinuousClock.Instant?
 
     package init(
@@ -28,7 +29,7 @@ package struct TopKQuery: Sendable {
         except: PackedStrings = PackedStrings(),
         margin: TopKMargin? = nil,
         sample: TopKSample? = nil,
-        columns: TopKColumns = [],
+        columns: ItemColumns = [],
         deadline: ContinuousClock.Instant? = nil
     ) {
         precondition(ranks.lowerBound > 0, "ranks begin at 1")
@@ -45,24 +46,26 @@ package struct TopKQuery: Sendable {
     }
 
     /// The `k` best items.
-    package init(vector: QueryVector, k: Int, except: PackedStrings = PackedStrings(), columns: TopKColumns = []) {
+    package init(vector: QueryVector, k: Int, except: PackedStrings = PackedStrings(), columns: ItemColumns = []) {
         self.init(vector: vector, ranks: 1...max(1, k), except: except, columns: columns)
     }
 
-    /// What a search keeps at most while it runs, in bytes: all ranks up to the last one, not just those of the answer.
+    /// The most bytes that the selection of this query takes. It has all ranks up to the last one, not only those of
+    /// the answer.
     package func selectionByteCount(in collection: Collection) -> Int {
         var byteCount = 300
         if columns.contains(.vector) { byteCount += collection.configuration.dimension * MemoryLayout<Float>.size }
-        // Features fit a page, or the store would not have taken them.
+        // The protocol allows fewer bytes of features than this.
         if columns.contains(.features) { byteCount += 4_096 }
         return min(ranks.upperBound, collection.itemCount) * byteCount
     }
 }
 
-/// A distance to keep from items that are known to be right: what scores above the lowest of them, less `width`, may be
-/// right too, only nobody has said so. Such items count when ranks are counted, and are dropped then.
+/// A distance in score from the *positives*, items that are known to be right. An item that scores above (lowest score
+/// of a positive) − `width` may be right too, although it has no label. Such items are dropped from the answer, but
+/// keep their ranks.
 package struct TopKMargin: Sendable {
-    /// One of them at least must have an embedding. They are not left out unless `except` names them.
+    /// At least one must have an embedding. Positives also get ranks, unless they are in `except`.
     package var positives: PackedStrings
     package var width: Double
 
@@ -73,17 +76,17 @@ package struct TopKMargin: Sendable {
     }
 }
 
-/// Some of the items that were found.
+/// A choice among the items that a search found.
 package struct TopKSample: Sendable {
     package enum Strategy: Sendable, Equatable {
         /// The best.
         case top
-        /// Each as likely as the next, none twice. The same seed and the same items give the same sample; nil: a seed of
-        /// the system's.
+        /// A random sample without repetition; all items are equally likely. The same seed and items give the same
+        /// sample. Nil: the system chooses a seed.
         case random(seed: UInt64?)
     }
 
-    /// There are fewer where fewer were found.
+    /// The size of the sample. The answer has fewer items if fewer were found.
     package var count: Int
     package var strategy: Strategy
 
@@ -94,32 +97,31 @@ package struct TopKSample: Sendable {
     }
 }
 
-/// What an answer carries beside ids, scores and ranks.
-package struct TopKColumns: OptionSet, Sendable {
+/// The columns of an answer besides ids, scores and ranks.
+package struct ItemColumns: OptionSet, Sendable {
     package let rawValue: Int
 
     package init(rawValue: Int) {
         self.rawValue = rawValue
     }
 
-    package static let vector = TopKColumns(rawValue: 1)
-    package static let logQ = TopKColumns(rawValue: 2)
-    package static let features = TopKColumns(rawValue: 4)
+    package static let vector = ItemColumns(rawValue: 1)
+    package static let logQ = ItemColumns(rawValue: 2)
+    package static let features = ItemColumns(rawValue: 4)
 }
 
-/// The items of the ranks that were asked for, or what margin and sample left of them, best first, ties by id. Columns
-/// that were not asked for are empty.
+/// The items of the requested ranks that remain after margin and sample: best first, ties by id. A column that was not
+/// requested is empty.
 package struct TopKAnswer: Sendable {
     package var ids = PackedStrings()
     package var scores: [Double] = []
     /// Counted from 1.
     package var ranks: [Int] = []
-    /// count x dimension.
+    /// count × dimension.
     package var vectors: [Float] = []
     package var logQ: [Double] = []
     package var features = Collection.FeatureColumn()
 }
 
-/// What became of a query: its answer, or the error `timeout`, or `noItem` where none of the positives of its margin has
-/// an embedding.
+/// The outcome of a query. The errors are `timeout`, and `noItem` if no positive of its margin has an embedding.
 package typealias TopKOutcome = Result<TopKAnswer, StoreError>

@@ -1,36 +1,37 @@
 import SamplingFrequency
+import SystemSupport
 import VectorIndex
 
-/// What one thread does in a `TopKPass`: scans chunks, and keeps the best of what it has seen for each query.
+/// A participant's part of a `TopKPass`: scans chunks, and keeps the best items so far for each query.
 ///
-/// The codes rule out nearly all rows; the few that could be among the best are scored for real at once, under the same
-/// lock, which raises the threshold that the next blocks are held against. That is about k·ln(rows / k) rows that
-/// enter, and as many again that nearly do.
+/// The codes rule out nearly all rows. The few that could be among the best are scored exactly, under the same lock.
+/// That raises the threshold for the next blocks. About k·ln(rows / k) rows enter the selection, and about as many are
+/// scored in vain.
 struct TopKScan {
-    /// A lock is held for about this much of the codes, so that no writer waits long.
+    /// A lock is held for about this many bytes of codes, so that the store's thread never waits long.
     private static let codeBytesPerLock = 1 << 16
     private static let blocksInChunk = ItemChunk.rowCount / CodeSlab.slotsInBlock
 
     private let collection: Collection
     private let scanner: CodeScanner
     private let summary: Collection.Summary
-    /// Of queries with a strength.
+    /// Nil if the queries have no strength.
     private let correction: ScoreCorrection?
     private var bounds: CorrectionBounds?
     private let blocksPerLock: Int
-    private let vectorByteCount: Int
-    private var lines: [Line]
+    private let dimension: Int
+    private var queries: [QueryState]
 
-    /// One query and what became of it so far.
-    private struct Line {
+    /// A query and its best items so far.
+    private struct QueryState {
         let vector: QueryVector
-        let columns: TopKColumns
+        let columns: ItemColumns
         let excluded: ExcludedIDs
         var items: RankedItems
         var isDropped = false
     }
 
-    /// `excluded`: those of each query.
+    /// `excluded` has the excluded ids of each query.
     init(
         _ collection: Collection,
         _ queries: [TopKQuery],
@@ -45,77 +46,69 @@ struct TopKScan {
         let blockByteCount = collection.configuration.dimension * CodeSlab.slotsInBlock
         blocksPerLock = min(max(1, Self.codeBytesPerLock / blockByteCount), Self.blocksInChunk)
         scanner = CodeScanner(queries.map(\.vector), addendBlocksMax: correction == nil ? 0 : blocksPerLock)
-        vectorByteCount = collection.configuration.dimension * MemoryLayout<Float>.size
-        lines = zip(queries, excluded).map { query, excluded in
-            Line(vector: query.vector, columns: query.columns, excluded: excluded, items: RankedItems(query))
+        dimension = collection.configuration.dimension
+        self.queries = zip(queries, excluded).map { query, excluded in
+            QueryState(vector: query.vector, columns: query.columns, excluded: excluded, items: RankedItems(query))
         }
-        for (index, line) in lines.enumerated() { scanner.setThreshold(line.items.threshold, of: index) }
+        for (index, query) in self.queries.enumerated() { scanner.setThreshold(query.items.threshold, of: index) }
     }
 
     /// The best items for each query.
-    var items: [RankedItems] { lines.map(\.items) }
+    var items: [RankedItems] { queries.map(\.items) }
 
-    var hasQueries: Bool { lines.contains { !$0.isDropped } }
+    var hasQueries: Bool { queries.contains { !$0.isDropped } }
 
     mutating func drop(query: Int) {
-        lines[query].isDropped = true
+        queries[query].isDropped = true
         scanner.setThreshold(.infinity, of: query)
     }
 
     mutating func scan(_ chunk: ItemChunk) {
-        let firstBlock = chunk.firstSlot / CodeSlab.slotsInBlock
-        let endBlock = firstBlock + Self.blocksInChunk
-        let vectors = UInt(bitPattern: chunk.vectors) &- UInt(chunk.firstSlot * vectorByteCount)
-        for first in stride(from: firstBlock, to: endBlock, by: blocksPerLock) {
-            var blocks = first..<min(first + blocksPerLock, endBlock)
+        let all = chunk.span.blocks
+        for first in stride(from: all.lowerBound, to: all.upperBound, by: blocksPerLock) {
+            var blocks = first..<min(first + blocksPerLock, all.upperBound)
             while !blocks.isEmpty {
-                // Once for nearly every run; where there are many hits, again for every few hundred.
+                // Nearly always there is one iteration. With many hits, there is one for every few hundred.
                 chunk.lock.withReadLock {
                     boundCorrections(chunk, blocks)
-                    for hit in scanner.hits(in: chunk.codes, &blocks, vectors: vectors) { judge(chunk, hit) }
+                    for hit in scanner.hits(in: chunk.span, &blocks, vectors: chunk.vectors) {
+                        scoreExactly(chunk, chunk.span.row(of: hit), query: Int(hit.query))
+                    }
                 }
             }
         }
     }
 
-    /// Of the counts that belong to the codes which are read next, under the same lock.
+    @inline(__always)
+    private func vector(_ chunk: ItemChunk, _ index: Int) -> UnsafeMutablePointer<Float> {
+        chunk.vectors + index * dimension
+    }
+
+    /// Writes the bounds of the corrections for the rows of these blocks. Call under the same lock as the scan.
     private mutating func boundCorrections(_ chunk: ItemChunk, _ blocks: Range<Int>) {
         guard let addends = scanner.addends else { return }
-        let first = blocks.lowerBound * CodeSlab.slotsInBlock - chunk.firstSlot
-        let count = blocks.count * CodeSlab.slotsInBlock
-        guard collection.sketch != nil else {
-            bounds?.write(of: chunk.statistics + first, count: count, to: addends.values)
-            return
-        }
-        // What the sketch says may change before a row is judged, for it has a lock of its own. Then the row was ruled out,
-        // or not, by what it said a moment ago.
-        withUnsafeTemporaryAllocation(of: FrequencyRecord.self, capacity: count) { records in
-            for index in 0..<count {
-                let isItem = chunk.flags[first + index].contains(.hasVector)
-                records.initializeElement(
-                    at: index,
-                    to: isItem ? collection.record(chunk, first + index) : .unseen
-                )
+        // A sketch has a lock of its own, so an estimate may change before the row is scored. A row may then be ruled
+        // out by a slightly older estimate.
+        bounds?.withBounds { bound in
+            chunk.span.forEachRow(in: blocks) { place, index in
+                addends.values[place] = bound(collection.record(chunk, index))
             }
-            bounds?.write(of: records.baseAddress!, count: count, to: addends.values)
         }
     }
 
-    /// Scores a row for real and takes it if it is good enough. Under the chunk's lock.
-    private mutating func judge(_ chunk: ItemChunk, _ hit: CodeHit) {
-        let index = Int(hit.slot) - chunk.firstSlot
-        let query = Int(hit.query)
-        // A slot with codes has a row with a vector: they change together, under the lock.
+    /// Scores a row exactly, and inserts it if it is among the best. Call under the chunk's lock.
+    private mutating func scoreExactly(_ chunk: ItemChunk, _ index: Int, query: Int) {
+        // A slot with codes belongs to a row with a vector, because both change under the same lock.
         assert(chunk.flags[index].contains(.hasVector))
-        var score = lines[query].vector.score(chunk.vectors + index * collection.configuration.dimension)
+        var score = queries[query].vector.score(vector(chunk, index))
         if let correction { score = correction.corrected(score, collection.record(chunk, index)) }
-        guard score >= lines[query].items.threshold, !lines[query].isDropped else { return }
+        guard score >= queries[query].items.threshold, !queries[query].isDropped else { return }
         let id = IdentifierSlot.bytes(chunk.identifiers + index)
-        if lines[query].excluded.contains(id) { return }
-        let wanted = lines[query].columns
-        let entered = lines[query].items.insert(score, id) {
+        if queries[query].excluded.contains(id) { return }
+        let wanted = queries[query].columns
+        let entered = queries[query].items.insert(score, id) {
             SelectedColumns(collection, chunk, index, wanted, summary)
         }
-        if entered { scanner.setThreshold(lines[query].items.threshold, of: query) }
+        if entered { scanner.setThreshold(queries[query].items.threshold, of: query) }
     }
 }

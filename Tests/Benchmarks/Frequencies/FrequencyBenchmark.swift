@@ -3,8 +3,8 @@ import Foundation
 import SamplingFrequency
 import TestSupport
 
-/// A trainer's traffic: what it observes, asks for and draws, over the Unix socket of a real daemon; alone, and while
-/// embeddings stream in. Every write is durable. Beside it, where Redis is installed, what a trainer would do there.
+/// Measures a trainer's requests (observe, read, draw) over the Unix socket of a real daemon: alone, and while
+/// embeddings stream in. Every write is durable. If Redis is installed, it measures the nearest equivalents there too.
 struct FrequencyBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "frequencies",
@@ -19,9 +19,9 @@ struct FrequencyBenchmark: ParsableCommand {
     @Option(help: "PUTs a second while they stream in.") var puts = 50_000
     @Option(help: "Seconds of each measurement.") var seconds = 5.0
     @Option(help: "Different requests of each kind.") var variety = 100
-    @Option(help: "Measure only what has this in its name; all if empty.") var only = ""
+    @Option(help: "Measure only requests with this in their name; all if empty.") var only = ""
 
-    private struct Measurement {
+    private struct VerbMeasurement {
         let name: String
         let unit: String
         let load: RawConnection.Load
@@ -29,9 +29,9 @@ struct FrequencyBenchmark: ParsableCommand {
     }
 
     func run() throws {
-        let directory = NSTemporaryDirectory() + "logqd-benchmark-\(getpid())"
-        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let temporary = try TemporaryDirectory(in: NSTemporaryDirectory())
+        defer { withExtendedLifetime(temporary) {} }
+        let directory = temporary.path
         let requests = Requests(itemCount: items, dimension: dimension, idCount: min(ids, items), variety: variety)
         let rates = try measureDaemon(directory, requests)
         try measureRedis(directory, requests, comparedWith: rates)
@@ -39,11 +39,11 @@ struct FrequencyBenchmark: ParsableCommand {
 
     // MARK: logqd
 
-    /// The rate of each measurement by its name, nothing else under way.
+    /// The rate of each measurement by its name, without other load.
     private func measureDaemon(_ directory: String, _ requests: Requests) throws -> [String: Double] {
-        let daemon = try Daemon(directory: directory)
-        defer { daemon.kill() }
-        let connection = try RawConnection(path: daemon.socket)
+        let daemon = try DaemonProcess.start(in: directory)
+        defer { try? daemon.kill() }
+        let connection = try RawConnection(path: daemon.socketPath)
         try connection.all([Array("CREATE c dim=\(dimension)\n".utf8)], linesPerReply: 1)
         tell("putting \(items) items")
         for start in stride(from: 0, to: items, by: 500) {
@@ -52,14 +52,14 @@ struct FrequencyBenchmark: ParsableCommand {
         }
         tell("observing all of them, the popular ones more often")
         try connection.all(popularity(), linesPerReply: 1)
-        // The bank of recent observations is full.
+        // These observations fill the bank of recent observations.
         try connection.all(Array(requests.overIDs("OBSERVE c -").prefix(3)), linesPerReply: 1)
         let stream = RawConnection.Load(
             requests: requests.puts("c", requests.someItems(min(items, 100_000) / 500 * 500), perBlock: 500),
             linesPerReply: 500,
             countPerRequest: 500
         )
-        print("an estimator's record: \(MemoryLayout<FrequencyRecord>.stride) bytes an id")
+        print("an estimator's record: \(MemoryLayout<Statistics>.stride) bytes an id")
         var rates: [String: Double] = [:]
         for measurement in try measurements(requests, connection) {
             guard only.isEmpty || measurement.name.contains(only) else { continue }
@@ -68,7 +68,7 @@ struct FrequencyBenchmark: ParsableCommand {
         return rates
     }
 
-    /// Counts from 1 to about a thousand, falling as 1/rank.
+    /// Requests that give the items counts from 1 to about a thousand, falling as 1/rank.
     private func popularity() -> [[UInt8]] {
         stride(from: 0, to: items, by: 10_000).map { start in
             let triples = (start..<min(start + 10_000, items)).map { item in
@@ -78,7 +78,7 @@ struct FrequencyBenchmark: ParsableCommand {
         }
     }
 
-    private func measurements(_ requests: Requests, _ connection: RawConnection) throws -> [Measurement] {
+    private func measurements(_ requests: Requests, _ connection: RawConnection) throws -> [VerbMeasurement] {
         func load(_ requests: [[UInt8]], lines: Int, count: Int) -> RawConnection.Load {
             RawConnection.Load(requests: requests, linesPerReply: lines, countPerRequest: count)
         }
@@ -90,14 +90,18 @@ struct FrequencyBenchmark: ParsableCommand {
             requests.repeated { "SAMPLE c \(draws) \(options) seed=\($0)" }
         }
         var all = [
-            Measurement(name: "OBSERVE", unit: "ids", load: load(observations, lines: 1, count: ids)),
-            Measurement(name: "LOGQ", unit: "ids", load: load(requests.overIDs("LOGQ c"), lines: ids + 1, count: ids)),
-            Measurement(name: "FREQSET", unit: "estimates", load: load(estimates, lines: 1, count: ids)),
+            VerbMeasurement(name: "OBSERVE", unit: "ids", load: load(observations, lines: 1, count: ids)),
+            VerbMeasurement(
+                name: "LOGQ",
+                unit: "ids",
+                load: load(requests.overIDs("LOGQ c"), lines: ids + 1, count: ids)
+            ),
+            VerbMeasurement(name: "FREQSET", unit: "estimates", load: load(estimates, lines: 1, count: ids)),
         ]
         if try connection.answers("HELP OBSERVE", with: "return=") {
             let returning = requests.overIDs("OBSERVE c - return=logq")
             all.append(
-                Measurement(
+                VerbMeasurement(
                     name: "OBSERVE return=logq",
                     unit: "ids",
                     load: load(returning, lines: ids + 1, count: ids)
@@ -106,7 +110,7 @@ struct FrequencyBenchmark: ParsableCommand {
         }
         for by in ["uniform", "frequency power=0.75", "frequency", "mixed mix=3:1", "recent"] {
             all.append(
-                Measurement(
+                VerbMeasurement(
                     name: "SAMPLE \(draws) by=\(by)",
                     unit: "draws",
                     load: load(samples("by=\(by)"), lines: draws + 1, count: draws)
@@ -115,7 +119,7 @@ struct FrequencyBenchmark: ParsableCommand {
         }
         for by in ["uniform", "frequency power=0.75"] {
             all.append(
-                Measurement(
+                VerbMeasurement(
                     name: "SAMPLE \(draws) by=\(by) with=vector",
                     unit: "draws",
                     load: load(samples("by=\(by) with=vector"), lines: draws + 1, count: draws),
@@ -127,31 +131,32 @@ struct FrequencyBenchmark: ParsableCommand {
     }
 
     private func measure(
-        _ measurement: Measurement,
-        _ daemon: Daemon,
+        _ measurement: VerbMeasurement,
+        _ daemon: DaemonProcess,
         _ connection: RawConnection,
         _ stream: RawConnection.Load
     ) throws -> Double {
         try connection.all([Array("HELLO 1 vectors=f32\n".utf8)], linesPerReply: 10)
         let quiet = try run(measurement, connection, seconds)
-        let writer = try RawConnection(path: daemon.socket)
+        let writer = try RawConnection(path: daemon.socketPath)
         let interval = Double(stream.countPerRequest) / Double(puts)
         let streaming = Background {
             try writer.pipelined(stream, depth: 16, seconds: seconds + 0.5, interval: interval)
         }
         usleep(250_000)
         let disturbed = try run(measurement, connection, seconds)
-        let written = try streaming.wait()
+        let written = try streaming.wait(within: 2 * seconds + TestScale.patienceSeconds)
         let putRate = rate(written, stream.countPerRequest)
         print(
-            "\(measurement.name): \(text(quiet, measurement)); with \(Int(putRate)) PUT/s \(text(disturbed, measurement)),",
+            "\(measurement.name): \(text(quiet, measurement)); with \(Int(putRate)) PUT/s",
+            "\(text(disturbed, measurement)),",
             "ratio \((rate(disturbed, 1) / rate(quiet, 1)).text(2))"
         )
         return rate(quiet, measurement.load.countPerRequest)
     }
 
     private func run(
-        _ measurement: Measurement,
+        _ measurement: VerbMeasurement,
         _ connection: RawConnection,
         _ seconds: Double
     ) throws -> RawConnection.Outcome {
@@ -161,7 +166,7 @@ struct FrequencyBenchmark: ParsableCommand {
             : try connection.pipelined(measurement.load, depth: depth, seconds: seconds)
     }
 
-    private func text(_ outcome: RawConnection.Outcome, _ measurement: Measurement) -> String {
+    private func text(_ outcome: RawConnection.Outcome, _ measurement: VerbMeasurement) -> String {
         let rate = "\(Int(rate(outcome, measurement.load.countPerRequest))) \(measurement.unit)/s"
         let (p50, p99) = (outcome.latencies.quantile(0.5) ?? .nan, outcome.latencies.quantile(0.99) ?? .nan)
         return measurement.isAlone ? "p50 \(p50.text(2)) ms, p99 \(p99.text(2)) ms (\(rate))" : rate
@@ -173,14 +178,14 @@ struct FrequencyBenchmark: ParsableCommand {
 
     // MARK: Redis
 
-    /// What a trainer would ask Redis for in place of a verb of logqd.
+    /// The command of Redis that a trainer would use instead of a verb of logqd.
     private struct Peer {
         let command: String
         let verb: String
         let load: RawConnection.Load
     }
 
-    /// Counts in a hash and in a sorted set, synced as logqd's are.
+    /// Measures counts in a hash and in a sorted set, with every write synced, as in logqd.
     private func measureRedis(_ directory: String, _ requests: Requests, comparedWith rates: [String: Double]) throws {
         guard let redis = try RedisServer(directory: directory) else {
             return print("redis-server is not installed: no peer")

@@ -1,17 +1,18 @@
 import Dispatch
 import Foundation
 import Synchronization
+import TestSupport
 
-/// A connection that sends bytes made beforehand and counts the lines that come back: so that what is measured is the
-/// server, not what a client does with numbers. Speaks to whatever answers in lines, Redis too.
+/// A connection that sends prepared bytes and counts the lines that come back. So it measures the server, not a
+/// client's handling of numbers. It works with any server that answers in lines, including Redis.
 final class RawConnection: Sendable {
     private let descriptor: Int32
 
-    /// Requests sent over and over, and how many lines each is answered with.
+    /// Requests to send repeatedly, and the number of lines in each reply.
     struct Load: Sendable {
         let requests: [[UInt8]]
         let linesPerReply: Int
-        /// How many of what is counted a request is.
+        /// The number of counted things (for example ids) in one request.
         let countPerRequest: Int
     }
 
@@ -21,25 +22,17 @@ final class RawConnection: Sendable {
         var latencies = Latencies()
     }
 
-    /// Tries until somebody listens.
+    /// Retries until a server listens.
     init(path: String, patience: Duration = .seconds(60)) throws {
         let deadline = ContinuousClock.now + patience
         while true {
-            let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-            var address = sockaddr_un()
-            address.sun_family = sa_family_t(AF_UNIX)
-            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8.prefix(107)) + [0]) }
-            let size = socklen_t(MemoryLayout<sockaddr_un>.size)
-            let status = withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, size) }
-            }
-            if status == 0 {
-                self.descriptor = descriptor
+            do {
+                descriptor = try LineSocket.Address.unix(path: path).connect()
                 return
+            } catch {
+                guard ContinuousClock.now < deadline else { throw error }
+                usleep(2_000)
             }
-            close(descriptor)
-            guard ContinuousClock.now < deadline else { throw BenchmarkError("nobody listens at \(path)") }
-            usleep(2_000)
         }
     }
 
@@ -47,12 +40,12 @@ final class RawConnection: Sendable {
         close(descriptor)
     }
 
-    /// One request after another for so long, each sent when the answer to the last is there.
+    /// Sends one request at a time for `seconds`, each after the reply to the last.
     func oneByOne(_ load: Load, seconds: Double) throws -> Outcome {
         try pipelined(load, depth: 1, seconds: seconds)
     }
 
-    /// Keeps `depth` requests under way for so long. `interval`: not more than one in so many seconds.
+    /// Keeps `depth` requests in flight for `seconds`. `interval`: the shortest time between two requests, in seconds.
     func pipelined(_ load: Load, depth: Int, seconds: Double, interval: Double = 0) throws -> Outcome {
         let start = ContinuousClock.now
         let free = DispatchSemaphore(value: depth)
@@ -87,7 +80,7 @@ final class RawConnection: Sendable {
         return outcome
     }
 
-    /// Sends each request once, a few at a time.
+    /// Sends each request once and waits for its reply.
     func all(_ requests: [[UInt8]], linesPerReply: Int) throws {
         var reader = LineCounter(descriptor: descriptor)
         for request in requests {
@@ -96,13 +89,13 @@ final class RawConnection: Sendable {
         }
     }
 
-    /// Whether the answer to a line of logqd's protocol has `text` in it.
+    /// Whether the reply to a line of logqd's protocol contains `text`.
     func answers(_ line: String, with text: String) throws -> Bool {
         guard send(Array("\(line)\n".utf8)) else { throw BenchmarkError("the connection was lost") }
         var reader = LineCounter(descriptor: descriptor)
         let header = try reader.line()
         let rowCount = header.hasPrefix("OK ") ? Int(header.dropFirst(3)) ?? 0 : 0
-        // All of them, for the next answer comes behind.
+        // Read all rows, because the next reply follows them.
         return try (0..<rowCount).map { _ in try reader.line() }.contains { $0.contains(text) }
     }
 
@@ -124,7 +117,7 @@ final class RawConnection: Sendable {
     }
 }
 
-/// Reads replies to their ends and looks at nothing but their first bytes.
+/// Reads whole replies, but looks only at the first bytes of each line.
 private struct LineCounter {
     private let descriptor: Int32
     private var buffer = [UInt8](repeating: 0, count: 1 << 20)
@@ -138,7 +131,7 @@ private struct LineCounter {
     mutating func skip(lines: Int) throws {
         var linesLeft = lines
         if position == end { try receive() }
-        // `ERR`, or an error of Redis.
+        // `ERR`, or an error reply of Redis.
         guard buffer[position] != UInt8(ascii: "E"), buffer[position] != UInt8(ascii: "-") else {
             throw BenchmarkError(String(decoding: buffer[position..<min(end, position + 200)], as: UTF8.self))
         }
@@ -169,24 +162,5 @@ private struct LineCounter {
         guard count > 0 else { throw BenchmarkError("the connection was lost") }
         position = 0
         end = count
-    }
-}
-
-/// Something that runs on a thread of its own until it is done.
-final class Background<R: Sendable>: Sendable {
-    private let result = Mutex<Result<R, any Error>?>(nil)
-    private let isDone = DispatchSemaphore(value: 0)
-
-    init(_ body: @escaping @Sendable () throws -> R) {
-        Thread.detachNewThread { [self] in
-            let outcome = Result { try body() }
-            result.withLock { $0 = outcome }
-            isDone.signal()
-        }
-    }
-
-    func wait() throws -> R {
-        isDone.wait()
-        return try result.withLock { $0! }.get()
     }
 }

@@ -1,12 +1,13 @@
 import Foundation
+import TestSupport
 
-/// A `redis-server` of this machine, if there is one, on an empty directory; each write is synced before its answer, as
-/// logqd's are.
+/// The machine's `redis-server`, if it is installed, on an empty directory. Each write is synced before its reply, as
+/// in logqd.
 struct RedisServer {
     let socket: String
     private let process: ChildProcess
 
-    /// Nil if it is not installed.
+    /// Nil if Redis is not installed.
     init?(directory: String) throws {
         let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
         let places = path.split(separator: ":").map { "\($0)/redis-server" }
@@ -17,16 +18,14 @@ struct RedisServer {
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         socket = home + "/socket"
         process = try ChildProcess(
-            executable,
             [
-                "--port", "0", "--unixsocket", socket, "--dir", home, "--save", "", "--appendonly", "yes",
+                executable, "--port", "0", "--unixsocket", socket, "--dir", home, "--save", "", "--appendonly", "yes",
                 "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0", "--io-threads", "1",
-            ],
-            output: .nullDevice
+            ]
         )
     }
 
     func kill() {
-        process.kill()
+        try? process.kill()
     }
 }

@@ -1,16 +1,16 @@
 import Foundation
 import TestSupport
 
-/// Requests as bytes, made before anything is measured, the same in every run.
+/// Requests as bytes, prepared before the measurement, and the same in every run.
 struct Requests {
     let itemCount: Int
     let dimension: Int
-    /// Ids a request, all different.
+    /// Ids in a request, all different.
     let idCount: Int
-    /// Different requests of a kind; they are sent over and over.
+    /// The number of different requests of one kind. They are sent repeatedly.
     let variety: Int
 
-    /// The ids of one request, in no order.
+    /// The ids of one request, in random order.
     private func ids(_ number: Int) -> [String] {
         var random = SeededGenerator(seed: UInt64(number) &* 7_919)
         var chosen = Set<Int>(minimumCapacity: idCount)
@@ -22,7 +22,7 @@ struct Requests {
         return ids
     }
 
-    /// `head`, the ids, and behind each of them what `value` says.
+    /// Requests of `head` and the ids, with the text from `value` after each id.
     func overIDs(_ head: String, value: (inout SeededGenerator) -> String = { _ in "" }) -> [[UInt8]] {
         var random = SeededGenerator(seed: 99)
         return (0..<variety).map { number in
@@ -33,7 +33,7 @@ struct Requests {
         }
     }
 
-    /// `count` items, in no order.
+    /// `count` items, in random order.
     func someItems(_ count: Int) -> [Int] {
         var random = SeededGenerator(seed: 5)
         return Array((0..<itemCount).shuffled(using: &random).prefix(count))
@@ -43,7 +43,7 @@ struct Requests {
         (0..<variety).map { Array("\(line($0))\n".utf8) }
     }
 
-    /// Puts of some items, many a block.
+    /// Puts of these items, `perBlock` of them in each block.
     func puts(_ collection: String, _ items: [Int], perBlock: Int) -> [[UInt8]] {
         var random = SeededGenerator(seed: UInt64(items[0]))
         return stride(from: 0, to: items.count, by: perBlock).map { start in
@@ -57,12 +57,12 @@ struct Requests {
         }
     }
 
-    /// Commands for Redis, many as one pipeline: `words` of each id.
+    /// Pipelines for Redis: in each, one command of `words` for each id.
     func redis(_ words: (String) -> [String]) -> [[UInt8]] {
         (0..<variety).map { number in ids(number).reduce(into: []) { $0 += Self.resp(words($1)) } }
     }
 
-    /// One command for Redis about all ids.
+    /// Redis commands, each for all ids of a request.
     func redisTogether(_ head: [String], words: (String) -> [String]) -> [[UInt8]] {
         (0..<variety).map { number in Self.resp(head + ids(number).flatMap(words)) }
     }

@@ -1,15 +1,15 @@
 import Foundation
 
-/// The cores that the calling thread may run on, on Linux. Swift does not see these functions, because the C library
-/// declares them for `_GNU_SOURCE` alone; hence the dynamic linker is asked for them.
+/// The cores that the calling thread may run on, on Linux. Swift does not import these functions, because the C library
+/// declares them only under `_GNU_SOURCE`. So the dynamic linker finds them.
 struct Affinity {
     private typealias Function = @convention(c) (pid_t, Int, UnsafeMutableRawPointer) -> Int32
     private static let byteCount = 128
 
-    /// A bit a core.
+    /// One bit for each core.
     private var mask = [UInt8](repeating: 0, count: Self.byteCount)
 
-    /// Nil where the system can not tell.
+    /// Nil if the system does not support it.
     static var current: Affinity? {
         var affinity = Affinity()
         guard let function = function("sched_getaffinity"), function(0, byteCount, &affinity.mask) >= 0 else {
@@ -22,7 +22,7 @@ struct Affinity {
         (0..<Self.byteCount * 8).last { mask[$0 / 8] >> ($0 % 8) & 1 == 1 }
     }
 
-    /// Runs `body` with the calling thread pinned to one core, where the system can.
+    /// Runs `body` with the calling thread pinned to one core, if the system supports it.
     static func pinned<Result>(to core: Int, _ body: () throws -> Result) rethrows -> Result {
         guard let before = current, core < byteCount * 8 else { return try body() }
         var affinity = Affinity()

@@ -1,8 +1,9 @@
 import Foundation
 import LogQClient
+import TestSupport
 
-/// A real daemon over its Unix socket, with one query thread. Clients run in this process and ask one query at a time
-/// each; client and daemon share the machine.
+/// Measures a real daemon over its Unix socket, with one query thread. The clients run in this process and send one
+/// query at a time each. Clients and daemon share the machine.
 struct DaemonMeasurement: Sendable {
     private static let collection = "items"
     private static let crowd = 16
@@ -16,8 +17,8 @@ struct DaemonMeasurement: Sendable {
         try? FileManager.default.removeItem(atPath: daemonDirectory)
         try FileManager.default.createDirectory(atPath: daemonDirectory, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: daemonDirectory) }
-        let daemon = try Daemon(directory: daemonDirectory, options: ["--threads", "1", "--query-threads", "1"])
-        defer { daemon.kill() }
+        let daemon = try DaemonProcess.start(in: daemonDirectory, flags: ["--threads", "1", "--query-threads", "1"])
+        defer { try? daemon.kill() }
 
         var findings = Findings()
         let buildSeconds = try await load(daemon, Self.collection, data.set.itemCount)
@@ -39,8 +40,8 @@ struct DaemonMeasurement: Sendable {
         return findings
     }
 
-    /// A lone client on the first tenth of the items.
-    private func measurePart(_ daemon: Daemon) async throws -> Measurement {
+    /// Measures a single client on the first tenth of the items.
+    private func measurePart(_ daemon: DaemonProcess) async throws -> Measurement {
         let count = data.set.itemCount / 10
         _ = try await load(daemon, "part", count)
         var row = try await measure(daemon, "part", clientCount: 1)
@@ -49,8 +50,8 @@ struct DaemonMeasurement: Sendable {
         return row
     }
 
-    /// Puts the first `count` items, durably, and answers how many seconds that took.
-    private func load(_ daemon: Daemon, _ collection: String, _ count: Int) async throws -> Double {
+    /// Puts the first `count` items durably, and returns the time in seconds.
+    private func load(_ daemon: DaemonProcess, _ collection: String, _ count: Int) async throws -> Double {
         let client = try await daemon.client()
         try await client.create(collection, dimension: data.set.dimension, metric: .dot)
         let start = ContinuousClock.now
@@ -73,7 +74,7 @@ struct DaemonMeasurement: Sendable {
         }
     }
 
-    private func measure(_ daemon: Daemon, _ collection: String, clientCount: Int) async throws -> Measurement {
+    private func measure(_ daemon: DaemonProcess, _ collection: String, clientCount: Int) async throws -> Measurement {
         let load = QueryLoad(daemon: daemon, data: data, collection: collection, clientCount: clientCount)
         let outcome = try await load.run(for: .seconds(phaseSeconds))
         return Measurement(
@@ -88,7 +89,7 @@ struct DaemonMeasurement: Sendable {
     }
 }
 
-/// Clients that ask one query after another, k = 10, each on a connection of its own.
+/// Clients that send one query after another, k = 10, each on its own connection.
 struct QueryLoad: Sendable {
     struct Outcome: Sendable {
         var latencies = Latencies()
@@ -101,7 +102,7 @@ struct QueryLoad: Sendable {
 
     private static let k = 10
 
-    let daemon: Daemon
+    let daemon: DaemonProcess
     let data: PreparedDataSet
     let collection: String
     let clientCount: Int

@@ -2,14 +2,14 @@ import LogQClient
 import Synchronization
 import TestSupport
 
-/// What queries lose while writes stream into the same collection, what a lone lookup waits meanwhile, and whether
-/// every acknowledged vector is found at once.
+/// Measures queries, and the latency of a single look-up, while writes stream into the same collection. It also checks
+/// that every acknowledged vector is found at once.
 struct DaemonUnderWrites: Sendable {
     private static let putsPerSecond = 20_000
-    /// Clients that look for what was acknowledged.
+    /// The number of clients that search for acknowledged vectors.
     private static let proberCount = 4
 
-    let daemon: Daemon
+    let daemon: DaemonProcess
     let data: PreparedDataSet
     let collection: String
     let clientCount: Int
@@ -52,7 +52,7 @@ struct DaemonUnderWrites: Sendable {
             ]
     }
 
-    /// A lone client that looks up one id after another.
+    /// A single client that looks up one id after another.
     private func lookUp() async throws -> Latencies {
         let client = try await daemon.client()
         let end = ContinuousClock.now + phase
@@ -79,7 +79,7 @@ struct DaemonUnderWrites: Sendable {
         }
     }
 
-    /// Searches for what the stream has just had acknowledged. All vectors have length 1, so each is its own best.
+    /// Searches for vectors that were just acknowledged. All vectors have length 1, so each is its own best.
     private func probe(_ stream: WriteStream) async throws -> (probeCount: Int, missCount: Int) {
         let client = try await daemon.client()
         let end = ContinuousClock.now + phase
@@ -87,7 +87,7 @@ struct DaemonUnderWrites: Sendable {
         while ContinuousClock.now < end {
             if let written = stream.takeLatest() {
                 let best = try await client.topK(collection, 1, nearest: .vector(written.vector))
-                // With few items the stream may have come round to this one again: then there is nothing to find.
+                // With few items the stream may have replaced this one again: then there is nothing to find.
                 if best.first?.id == written.id || !stream.hasReplaced(written) {
                     counts.probeCount += 1
                     if best.first?.id != written.id { counts.missCount += 1 }
@@ -111,7 +111,7 @@ struct DaemonUnderWrites: Sendable {
     }
 }
 
-/// Replaces vectors at a steady rate: a hundred times a second some, unless too many are not acknowledged yet.
+/// Replaces vectors at a steady rate: one batch every 10 ms, unless too many batches are not acknowledged yet.
 private final class WriteStream: Sendable {
     private static let ticksPerSecond = 100
     private static let ticksUnderWayMax = 16
@@ -126,14 +126,14 @@ private final class WriteStream: Sendable {
         let row: Int
         let id: ItemID
         let vector: [Float]
-        /// Counts the writes.
+        /// The number of this write, counted from the start.
         let number: Int
     }
 
     private struct State {
         var random = SeededGenerator(seed: 1)
         var putCount = 0
-        /// For each row the number of the last write that was begun.
+        /// For each row, the number of the last write that was started.
         var numbers: [Int]
         var latest: Written?
     }
@@ -146,7 +146,7 @@ private final class WriteStream: Sendable {
         state = Mutex(State(numbers: Array(repeating: -1, count: data.set.itemCount)))
     }
 
-    /// Answers how many were acknowledged a second.
+    /// Returns the number of acknowledged writes per second.
     func run(for duration: Duration) async throws -> Double {
         let start = ContinuousClock.now
         var tick = 0
@@ -169,7 +169,7 @@ private final class WriteStream: Sendable {
         state.withLock { $0.latest = writes.last }
     }
 
-    /// The last acknowledged write, once.
+    /// Returns the last acknowledged write, and each write only once.
     func takeLatest() -> Written? {
         state.withLock { state in
             defer { state.latest = nil }
@@ -177,7 +177,7 @@ private final class WriteStream: Sendable {
         }
     }
 
-    /// Whether another vector has been sent for that item since.
+    /// Whether another vector was sent for this item since.
     func hasReplaced(_ written: Written) -> Bool {
         state.withLock { $0.numbers[written.row] != written.number }
     }

@@ -1,22 +1,22 @@
 import Foundation
 
-/// A data set by name and size. Its files stand in the working directory and are made once.
+/// A data set by name and size. Its files are in the working directory and are made once.
 struct DataSet: Sendable {
     static let names = ["hard", "hard-128", "norms", "easy"]
     static let queryCount = 1_000
-    /// Ranks in the ground truth.
+    /// The number of best items for each query in the ground truth.
     static let rankCount = 100
-    /// Another number for every change of a recipe or of the generator: older files are then not taken for these.
+    /// Increase it with every change of a recipe or of the generator, so that older files are not used.
     private static let version = 1
 
     let name: String
     let itemCount: Int
-    /// Without a scale.
+    /// The number of items at scale 1.
     let fullItemCount: Int
     let dimension: Int
     let recipe: Recipe
 
-    /// Nil if there is none of this name.
+    /// Nil if there is no data set with this name.
     init?(named name: String, scale: Double) {
         let isWide = name == "hard-128"
         switch name {
@@ -31,10 +31,10 @@ struct DataSet: Sendable {
         dimension = isWide ? 128 : 64
     }
 
-    /// Names the files, and those of every index built from them.
+    /// Part of the names of its files, and of the files of every index built from them.
     var key: String { "\(name)-\(itemCount)x\(dimension)-v\(Self.version)" }
 
-    /// Makes what is not there yet, and maps it into memory.
+    /// Makes the files that are missing, and maps all into memory.
     func prepare(in directory: String) throws -> PreparedDataSet {
         let items = "\(directory)/\(key).items.f32"
         let queries = "\(directory)/\(key).queries.f32"
@@ -65,12 +65,12 @@ struct DataSet: Sendable {
     }
 }
 
-/// A data set whose files are there.
+/// A data set whose files exist.
 struct PreparedDataSet: Sendable {
     let set: DataSet
     let items: MappedFile<Float>
     let queries: MappedFile<Float>
-    /// For each query the rows of its best items, best first.
+    /// For each query, the rows of its best items, best first.
     let truth: MappedFile<UInt32>
 
     func item(_ row: Int) -> [Float] {
@@ -83,7 +83,7 @@ struct PreparedDataSet: Sendable {
 
     func id(_ row: Int) -> [UInt8] { Array(String(row).utf8) }
 
-    /// How many of the true best as many are among these ids.
+    /// The number of these ids that are among the query's true best items. For n ids, these are the n best items.
     func hitCount(_ ids: some Sequence<some Sequence<UInt8>>, query: Int) -> Int {
         let found = ids.compactMap { UInt32(String(decoding: Array($0), as: UTF8.self)) }
         let first = query * DataSet.rankCount
@@ -91,7 +91,7 @@ struct PreparedDataSet: Sendable {
     }
 }
 
-/// A file of numbers, mapped into memory for as long as this lives. Little-endian, as the machine is.
+/// A file of numbers, mapped into memory during the lifetime of this object. Little-endian, like the machine.
 final class MappedFile<Element: BitwiseCopyable & Sendable>: Sendable {
     let path: String
     nonisolated(unsafe) let elements: UnsafeBufferPointer<Element>
@@ -116,7 +116,7 @@ final class MappedFile<Element: BitwiseCopyable & Sendable>: Sendable {
 }
 
 extension Array where Element: BitwiseCopyable {
-    /// All at once or not at all: a file that is there is whole.
+    /// Writes the file atomically, so that an existing file is always complete.
     func write(to path: String) throws {
         try withUnsafeBytes { try Data($0).write(to: URL(fileURLWithPath: path), options: .atomic) }
     }

@@ -4,7 +4,7 @@ import Logging
 import PackedStrings
 import VectorIndex
 
-/// The engine without a socket: the items are put, durably; then one pinned thread asks.
+/// Measures the engine without a socket: it puts the items durably, then one pinned thread searches.
 struct EngineMeasurement {
     private static let putsPerBatch = 500
 
@@ -80,7 +80,7 @@ struct EngineMeasurement {
         return (latencies, Double(hitCount) / Double(queries.count * k))
     }
 
-    /// Puts vectors under the ids that `place` says.
+    /// Puts vectors. `place` gives the id of the n-th put and the item whose vector it gets.
     private func put(_ count: Int, _ pipeline: WritePipeline, _ place: (Int) -> (id: Int, item: Int)) throws {
         for first in stride(from: 0, to: count, by: Self.putsPerBatch) {
             try pipeline.run(
@@ -98,7 +98,7 @@ struct EngineMeasurement {
         return start.secondsSince
     }
 
-    /// So that it does not run beside what is measured next.
+    /// Waits, so that the checkpoint does not run during the next measurement.
     private func waitForCheckpoint(_ store: ItemStore) {
         let deadline = ContinuousClock.now + .seconds(60)
         while store.statistics().journalByteCount > 0, ContinuousClock.now < deadline { usleep(100_000) }

@@ -1,9 +1,10 @@
 import Dispatch
 import Synchronization
 
-/// The ground truth: every score in float64, every item, no index, none of the kernels that are measured.
+/// The ground truth: every score of every item in float64, without an index and without the kernels under test.
 struct ExhaustiveSearch: Sendable {
-    /// Rows that are taken to float64 once and then scored for every query, while they are in the cache.
+    /// The number of rows that are converted to float64 once and then scored for every query, while they are in the
+    /// cache.
     private static let blockSize = 512
 
     nonisolated(unsafe) private let items: UnsafeBufferPointer<Float>
@@ -19,7 +20,7 @@ struct ExhaustiveSearch: Sendable {
         self.dimension = dimension
     }
 
-    /// For each query the rows with the `count` highest dot products, best first.
+    /// For each query, the rows with the `count` highest dot products, best first.
     func best(_ count: Int) -> [UInt32] {
         let rowCount = items.count / dimension
         let partCount = 2

@@ -1,24 +1,24 @@
-/// A row of the table: one way of asking one index.
+/// A row of the table: one index, queried in one way.
 struct Measurement: Codable, Sendable {
     /// The data set.
     var set: String?
-    /// What was measured: the engine, the daemon, a library.
+    /// The engine, the daemon or a library.
     var subject: String
-    /// How it was asked.
+    /// How it was queried.
     var setting: String
     var buildSeconds: Double?
     var recall10: Double?
     var recall100: Double?
-    /// At k = 10, as the latencies are.
+    /// At k = 10, like the latencies.
     var queriesPerSecond: Double?
     var p50Milliseconds: Double?
     var p99Milliseconds: Double?
     var bytesPerItem: Double?
-    /// Vectors replaced.
+    /// Vectors replaced per second.
     var updatesPerSecond: Double?
 }
 
-/// A figure that fits no column.
+/// A figure that fits no column of the table.
 struct Fact: Codable, Sendable {
     var set: String
     var name: String
@@ -26,7 +26,7 @@ struct Fact: Codable, Sendable {
     var unit: String
 }
 
-/// What a part of the benchmark found.
+/// The results of one part of the benchmark.
 struct Findings: Codable, Sendable {
     var measurements: [Measurement] = []
     var facts: [Fact] = []
@@ -40,7 +40,7 @@ struct Findings: Codable, Sendable {
 }
 
 extension [Measurement] {
-    /// What the table shows of one subject. Of a sweep: the usual setting, and the cheapest ones that reach a recall.
+    /// The rows to show for one subject. Of several settings: the usual one, and the cheapest ones that reach a recall.
     func highlights() -> [Measurement] {
         guard allSatisfy({ $0.setting.hasPrefix("ef=") || $0.setting.hasPrefix("nprobe=") }), !isEmpty else {
             return self
@@ -53,7 +53,8 @@ extension [Measurement] {
         return indices.sorted().map { self[$0] } + (interpolated(recall: 0.997).map { [$0] } ?? [])
     }
 
-    /// The rate at exactly this recall, between the two settings around it; nil if it is not between two.
+    /// The rate at exactly this recall, interpolated between the settings below and above it; nil if there are no such
+    /// two.
     private func interpolated(recall: Double) -> Measurement? {
         guard let above = firstIndex(where: { ($0.recall10 ?? 0) >= recall }), above > 0,
             let low = self[above - 1].recall10, let high = self[above].recall10, high > recall,

@@ -1,8 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// Exact top-k beside the libraries that people would use instead, on the same vectors, the same queries and the same
-/// core, in one run.
+/// Compares exact top-k with popular libraries, on the same vectors, the same queries and the same core, in one run.
 struct SearchBenchmark: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "search",
@@ -31,7 +30,7 @@ struct SearchBenchmark: AsyncParsableCommand {
     @Option(help: "Minutes after which a library is given up.") var peerMinutes = 60
     @Option(help: "A Python environment to use instead of one in the working directory.") var environment: String?
 
-    /// The last core, unless told: the first ones tend to serve interrupts.
+    /// The last core by default, because the first ones tend to serve interrupts.
     private var usedCore: Int { core ?? Affinity.current?.lastCore ?? 0 }
 
     private static func list(_ text: String) -> [String] { text.split(separator: ",").map(String.init) }
@@ -52,7 +51,7 @@ struct SearchBenchmark: AsyncParsableCommand {
         defer { close(lock) }
         let sets = sets.compactMap { DataSet(named: $0, scale: itemsScale) }
         var report = SearchReport()
-        let libraries = await libraries(&report)
+        let libraries = libraries(&report)
         for set in sets {
             let data = try set.prepare(in: directory)
             for part in Self.parts where parts.contains(part) {
@@ -68,15 +67,15 @@ struct SearchBenchmark: AsyncParsableCommand {
         if !report.failures.isEmpty { throw ExitCode.failure }
     }
 
-    private func libraries(_ report: inout SearchReport) async -> PeerLibraries? {
+    private func libraries(_ report: inout SearchReport) -> PeerLibraries? {
         guard !Set(parts).isDisjoint(with: PeerLibraries.names) else { return nil }
         do {
-            return try await PeerLibraries(
+            return try PeerLibraries(
                 directory: directory,
                 environment: environment ?? directory + "/python",
                 core: usedCore,
                 buildThreadCount: buildThreads,
-                patience: .seconds(60) * peerMinutes
+                patienceSeconds: Double(60 * peerMinutes)
             )
         } catch {
             report.failures.append("all libraries: \(error)")
@@ -100,7 +99,7 @@ struct SearchBenchmark: AsyncParsableCommand {
                 let daemon = DaemonMeasurement(data: data, directory: directory, phaseSeconds: phaseSeconds)
                 report.findings.add(try await daemon.run())
             default:
-                guard let peer = try await libraries?.measure(part, data) else { return }
+                guard let peer = try libraries?.measure(part, data) else { return }
                 report.findings.add(peer.findings)
                 report.libraries.merge(peer.versions) { $1 }
             }

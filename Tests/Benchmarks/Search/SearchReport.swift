@@ -1,6 +1,6 @@
 import Foundation
 
-/// Everything that was found, and how it is written down: a table a data set, `results.json`, `results.md`.
+/// All results, and their output: a table for each data set, `results.json`, `results.md`.
 struct SearchReport: Codable, Sendable {
     var machine = Machine()
     var libraries: [String: String] = [:]
@@ -8,7 +8,7 @@ struct SearchReport: Codable, Sendable {
     /// Parts that could not be measured, and why.
     var failures: [String] = []
 
-    /// Recall at which a graph that is asked in the usual way counts as fooled.
+    /// If a graph at the usual setting has at least this recall, the data set is too easy.
     private static let hardRecallMax = 0.93
     private static let headings = [
         "", "asked", "build s", "recall@10", "recall@100", "queries/s", "p50 ms", "p99 ms", "B/item", "updates/s",
@@ -30,14 +30,15 @@ struct SearchReport: Codable, Sendable {
             .write(to: url.appendingPathComponent("results.md"), options: .atomic)
     }
 
-    /// What the columns mean where they do not mean the same for everybody.
+    /// Explains the columns whose meaning depends on the subject.
     static let legend = """
         Every figure is of one thread that runs queries, pinned to one core (the daemon: one query thread, not pinned; \
         its clients run on the same machine). Rates and latencies are those at k = 10. A library's rate is that of one \
         call with all queries or of single calls, whichever is better, and its latencies are those of single calls; \
-        where the setting names a batch, both are of batches, and so are logqd's in process. recall@100 is that of a search for 100, with ef at least 100. Build and updates of \
-        logqd are durable on disk; those of the libraries are in memory. Bytes an item: of logqd all memory of the \
-        collection, with vectors, codes, ids and statistics; of the libraries the size of the saved index.
+        where the setting names a batch, both are of batches, and so are logqd's in process. recall@100 is that of a \
+        search for 100, with ef at least 100. Build and updates of logqd are durable on disk; those of the libraries \
+        are in memory. Bytes an item: of logqd all memory of the collection, with vectors, codes, ids and statistics; \
+        of the libraries the size of the saved index.
         """
 
     var header: String {
@@ -49,7 +50,7 @@ struct SearchReport: Codable, Sendable {
             """
     }
 
-    /// Aligned, for a terminal.
+    /// The table with aligned columns, for a terminal.
     func text(_ set: DataSet) -> String {
         let rows = [Self.headings] + self.rows(set)
         let widths = Self.headings.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
@@ -100,7 +101,7 @@ struct SearchReport: Codable, Sendable {
         return hardness(set) + facts
     }
 
-    /// Whether the set is as hard as it is meant to be: a scan must not win because the graph had nothing to do.
+    /// Whether the set is as hard as intended. The graph must not look good only because the set is too easy.
     private func hardness(_ set: DataSet) -> [String] {
         guard set.name.hasPrefix("hard"),
             let usual = findings.measurements.first(where: {

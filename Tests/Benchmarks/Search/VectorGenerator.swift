@@ -2,8 +2,8 @@ import Dispatch
 import Foundation
 import TestSupport
 
-/// Makes the vectors of a data set. Every block of vectors has random numbers of its own, so that all cores can work
-/// and the result is the same on any number of them.
+/// Makes the vectors of a data set. Every block of vectors has its own random numbers. So all cores can work, and the
+/// result does not depend on their number.
 struct VectorGenerator: Sendable {
     private static let seed: UInt64 = 20_260_701
     private static let blockSize = 1_024
@@ -12,7 +12,7 @@ struct VectorGenerator: Sendable {
     private let dimension: Int
     /// The middle of each topic in the latent space.
     private let middles: [[Float]]
-    /// The share of the topics up to each.
+    /// The cumulative shares of the topics.
     private let topicBounds: [Double]
     private let shift: [Float]
     private let itemTower: Tower
@@ -38,7 +38,7 @@ struct VectorGenerator: Sendable {
         queryTower = itemTower.changed(by: recipe.queryTowerDifference, &random)
     }
 
-    /// `count` x dimension numbers.
+    /// The vectors of the items: `count` × dimension numbers.
     func items(count: Int) -> [Float] {
         vectors(count: count, stream: 1) { random in
             let latent = place(around: middles[someTopic(&random)], &random)
@@ -48,7 +48,7 @@ struct VectorGenerator: Sendable {
         }
     }
 
-    /// `count` x dimension numbers, each vector of length 1.
+    /// The vectors of the queries: `count` × dimension numbers, each vector of length 1.
     func queries(count: Int) -> [Float] {
         vectors(count: count, stream: 2) { random in
             var middle = middles[someTopic(&random)]
@@ -96,21 +96,21 @@ struct VectorGenerator: Sendable {
         return middle.map { $0 + random.normal() * deviation }
     }
 
-    /// Noise of a length relative to the vector's.
+    /// Adds noise whose length is relative to the vector's.
     private func withNoise(_ noise: Float, _ vector: [Float], _ random: inout SeededGenerator) -> [Float] {
         let deviation = noise * (vector.squaredLength / Float(vector.count)).squareRoot()
         return vector.map { $0 + random.normal() * deviation }
     }
 }
 
-/// Latent place to embedding: linear, bent to -1...1, linear.
+/// Maps a place in the latent space to an embedding: linear, squashed into -1...1, linear.
 private struct Tower {
     private static let hiddenBlockCount = 8
 
-    /// For each latent dimension a block of hidden units.
+    /// For each latent dimension, a block of hidden units.
     private var first: [SIMD16<Float>]
     private let bias: [SIMD16<Float>]
-    /// For each hidden unit a block of outputs.
+    /// For each hidden unit, a block of outputs.
     private let second: [SIMD16<Float>]
     private let latentDimension: Int
     private let outputBlockCount: Int
@@ -125,7 +125,7 @@ private struct Tower {
         second = random.normalBlocks(hiddenCount * outputBlockCount, 1 / Float(hiddenCount).squareRoot())
     }
 
-    /// A tower whose first layer differs by so much.
+    /// A tower whose first layer differs by `difference`.
     func changed(by difference: Float, _ random: inout SeededGenerator) -> Tower {
         var tower = self
         let change = random.normalBlocks(first.count, difference / Float(latentDimension).squareRoot())
@@ -158,7 +158,7 @@ extension SeededGenerator {
         Double(next() >> 11) / Double(1 << 53)
     }
 
-    /// Nearly normal: the sum of twelve uniform numbers, which no library rounds differently.
+    /// Approximately normal: the sum of twelve uniform numbers, which rounds the same with every library.
     mutating func normal() -> Float {
         var sum: UInt64 = 0
         for _ in 0..<3 {

@@ -24,12 +24,12 @@ def say(kind, value):
 
 
 class Peer:
-    """A library. `effort` is what trades speed for recall; None leaves it as it is."""
+    """A library. `effort` is the setting that trades speed for recall; None leaves the default."""
 
     efforts = GRAPH_EFFORTS
     effort_name = "ef"
     has_file = True
-    batch = None  # Queries in a call; None: all of them.
+    batch = None  # Queries in a call; None: all of them in one call.
 
     def __init__(self, dimension, count, build_threads):
         self.dimension, self.count, self.build_threads = dimension, count, build_threads
@@ -136,7 +136,7 @@ class FaissHNSW(Faiss):
     def prepare(self, effort, k):
         self.index.hnsw.efSearch = max(effort, k)
 
-    update = None  # It can neither remove nor replace.
+    update = None  # It can neither remove nor replace vectors.
 
 
 class FaissIVF(Faiss):
@@ -162,7 +162,7 @@ class FaissIVF(Faiss):
 
 
 class FaissFlat(Faiss):
-    """Exact: OpenBLAS sgemm with selection, as soon as a call has several queries."""
+    """Exact: OpenBLAS sgemm with selection, if a call has several queries."""
 
     effort_name = "batch"
     efforts = [1, 8, 64]
@@ -185,7 +185,7 @@ class FaissFlat(Faiss):
 
 
 class NumPy(Peer):
-    """Exact: sgemm and argpartition, what people write themselves."""
+    """Exact: sgemm and argpartition, as in code without a search library."""
 
     libraries = ["numpy"]
     effort_name = "batch"
@@ -247,8 +247,8 @@ def recall(found, truth, k):
 def measure(peer, effort, queries, truth):
     """Recall, rate and latencies at k = 10, and the recall at k = 100.
 
-    The rate is that of one call with all queries or that of single calls, whichever is better. Exact
-    peers have the rate and the latencies of their batches.
+    The rate is the better one of one call with all queries and of single calls. For exact peers the
+    rate and the latencies are those of their batches.
     """
     batch = peer.batch or len(queries)
     parts = [queries[first : first + batch] for first in range(0, len(queries), batch)]
@@ -277,7 +277,7 @@ def measure(peer, effort, queries, truth):
 
 
 def updates_per_second(peer, items):
-    """Replaces vectors by those of other items, in batches, in memory."""
+    """Replaces vectors with those of other items, in batches, in memory. Returns updates per second."""
     rows = (numpy.arange(UPDATE_COUNT) * 7_919 % len(items)).astype(numpy.int64)
     rows = numpy.unique(rows)
     vectors = items[(rows + 1) % len(items)]
@@ -288,7 +288,7 @@ def updates_per_second(peer, items):
 
 
 def check_blas(peer):
-    """Says which BLAS the library uses, on how many threads."""
+    """Describes the BLAS that the library uses, and its number of threads."""
     from threadpoolctl import threadpool_info
 
     folder = "numpy.libs" if isinstance(peer, NumPy) else "faiss_cpu.libs"

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Curves in panels side by side, as SVG. No background and colours of medium lightness: it is read on white and on
-/// black alike.
+/// Curves in adjacent panels, as SVG. It has no background and uses colours of medium lightness, so it is readable on
+/// white and on black.
 struct LinePlot {
     struct Curve {
         let name: String
@@ -101,7 +101,7 @@ struct LinePlot {
         return lines
     }
 
-    /// One for all panels, which show the same curves.
+    /// One legend for all panels, which show the same curves.
     private func legend(width: Double) -> [String] {
         guard let curves = panels.first?.curves else { return [] }
         let step = (width - Self.left) / Double(curves.count)
@@ -125,13 +125,13 @@ struct LinePlot {
         """
     }
 
-    /// A coordinate: tenths of a pixel are enough.
+    /// A coordinate, rounded to tenths of a pixel.
     private static func text(_ value: Double) -> String {
         let tenths = Int((value * 10).rounded())
         return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(abs(tenths % 10))"
     }
 
-    /// `10,000`, `0.05`.
+    /// The label of a tick: `10,000`, `0.05`.
     private static func tickText(_ value: Double) -> String {
         guard value >= 1_000 else { return value == value.rounded() ? "\(Int(value))" : "\(value)" }
         return "\(Int(value) / 1_000)," + String(format: "%03d", Int(value) % 1_000)

@@ -2,7 +2,8 @@ import ArgumentParser
 import Foundation
 import TestSupport
 
-/// The simulation of the paper that the estimator comes from: a table on standard output, a plot in a file.
+/// Repeats the simulation of the paper that the estimator comes from. Prints a table on standard output, and draws a
+/// plot in a file.
 struct SimulationBenchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulation",

@@ -1,7 +1,8 @@
 import LogQClient
+import TestSupport
 import Testing
 
-/// The Swift client against the real daemon: every verb, what comes back, what is refused, what a lost connection says.
+/// The Swift client against the real daemon: every verb, its replies, refusals, and the errors after a lost connection.
 @Suite struct ClientTests {
     private func withClient(_ body: (LogQClient) async throws -> Void) async throws {
         let directory = try TemporaryDirectory()
@@ -88,10 +89,10 @@ import Testing
 
     @Test func frequencyVerbs() async throws {
         try await withClient { client in
-            // The worked number of PROTOCOL.md.
+            // The worked example of PROTOCOL.md.
             try await client.create("worked", dimension: 2, alpha: 0.01)
             try await client.observe("worked", step: 1, ids: ["apple", "pear", "plum"])
-            let again = WriterSequence(writer: "w", number: 1)
+            let again = ProducerSequence(producer: "w", number: 1)
             for _ in 0..<2 { try await client.observe("worked", step: nil, ids: ["apple"], sequence: again) }
             let (answered, logQ) = try await client.pipeline(
                 .observe("worked", step: 4, ids: ["apple", "apple", "fig", "fig"], returning: .p),
@@ -202,14 +203,14 @@ import Testing
             let vectors = (0..<count).map { row in (0..<dimension).map { Float(row) + Float($0) / 64 } }
             let ids = (0..<count).map { ItemID("item-\($0)") }
             let puts = await client.start(zip(ids, vectors).map { .put("items", $0, $1) })
-            // Behind the puts on the same connection, so it sees them.
+            // This GET follows the puts on the same connection, so it sees them.
             let embeddings = try await client.get("items", ids)
             #expect(embeddings.values == vectors.flatMap { $0 })
             for result in await puts.results() { try result.get() }
         }
     }
 
-    @Test func aKilledDaemonFailsWhatWaits() async throws {
+    @Test func aKilledDaemonFailsWaitingRequests() async throws {
         let directory = try TemporaryDirectory()
         let daemon = try DaemonProcess(directory: directory)
         let client = try await LogQClient.connect(host: "127.0.0.1", port: Int(daemon.port))

@@ -2,14 +2,14 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `logq demo`, cut short: that it runs to its table, and that nothing stays behind however it ends.
+/// A short `logq demo` prints its table. However it ends, it leaves no files and no daemon.
 @Suite("Demo", .timeLimit(.minutes(10)))
 struct DemoTests {
-    /// Starts the demo with the directory as the only place for temporary files.
+    /// Starts the demo with `directory` as the only place for temporary files.
     private func start(in directory: TemporaryDirectory, _ flags: [String]) throws -> ChildProcess {
         var environment = ProcessInfo.processInfo.environment
         environment["TMPDIR"] = directory.path
-        // The address of a daemon in earnest: the demo must not care.
+        // The address of a production daemon, which the demo must ignore.
         environment["LOGQD_LISTEN"] = "127.0.0.1:1"
         let daemon = try DaemonProcess.executable()
         let demo = try DaemonProcess.executable("logq")
@@ -20,7 +20,7 @@ struct DemoTests {
         try FileManager.default.contentsOfDirectory(atPath: directory.path)
     }
 
-    @Test("runs to its table")
+    @Test("prints its table at the end")
     func runsToItsTable() throws {
         let directory = try TemporaryDirectory()
         let negatives = ["--negatives", "in-batch,mixed", "--negatives", "hard"]
@@ -29,7 +29,7 @@ struct DemoTests {
         let lines = demo.output.split(separator: "\n").map(String.init)
         let runs = ["without log q", "in-batch, log q", "mixed, log q", "hard, log q"]
         for run in runs {
-            // Recalls first, then speeds, then an answer for each package.
+            // Rows of recalls first, then of speeds. After them an answer for each package.
             let rows = lines.filter { $0.hasPrefix(run) }
             try #require(rows.count == 2, "\(demo.output)")
             #expect(rows[0].contains(/[01]\.[0-9]{3} +[01]\.[0-9]{3} +[01]\.[0-9]{3} +[0-9.]+ %$/), "\(rows[0])")
@@ -40,7 +40,7 @@ struct DemoTests {
         #expect(lines[needs + 1].split(separator: ",").count == 6)
         #expect(lines.contains { $0.contains("█") })
         #expect(demo.errorOutput.contains("hard, log q: train: 2 steps"))
-        #expect(!demo.errorOutput.contains("\u{1B}"), "no bar where there is no terminal")
+        #expect(!demo.errorOutput.contains("\u{1B}"), "a bar was drawn without a terminal")
         #expect(try contents(directory) == [])
     }
 
@@ -54,7 +54,7 @@ struct DemoTests {
         _ = try demo.waitForErrorLine(within: 120, for: "training") { $0.contains("load: 37,056 embeddings") }
         demo.send(signal: signal)
         #expect(try demo.waitForExit(within: TestScale.patienceSeconds) == .signalled(signal), "\(demo.errorOutput)")
-        // By then all is gone; but after SIGKILL it takes the janitor a moment.
+        // All must be gone now, except that after SIGKILL the janitor needs a moment.
         let deadline = Deadline(seconds: signal == SIGKILL ? TestScale.patienceSeconds : 0)
         while try !contents(directory).isEmpty, !deadline.hasPassed { usleep(10_000) }
         #expect(try contents(directory) == [])
@@ -63,8 +63,8 @@ struct DemoTests {
         }
     }
 
-    @Test("says what is missing")
-    func saysWhatIsMissing() throws {
+    @Test("says that the daemon is missing")
+    func saysThatTheDaemonIsMissing() throws {
         let directory = try TemporaryDirectory()
         let demo = try start(in: directory, ["--daemon", directory.path + "/nothing"])
         #expect(try demo.waitForExit(within: TestScale.patienceSeconds) != .exited(0))

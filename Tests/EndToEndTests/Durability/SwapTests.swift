@@ -4,13 +4,13 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Two models exchange their names a thousand times, while several connections ask for both as fast as they can, and
-/// while the daemon is killed now and then. Everything that a model has tells which one it is of.
+/// Two models exchange their names a thousand times. Meanwhile several connections query both as fast as they can, and
+/// the daemon is killed several times. Every value of a model shows which model it belongs to.
 @Suite struct SwapTests {
     static let swapCount = 1_000
     static let killCount = 4
 
-    @Test func everyAnswerIsWhollyOfOneModelAndNoRequestFails() throws {
+    @Test func everyAnswerIsFromOneModelAndNoRequestFails() throws {
         var random = SeededGenerator()
         let directory = try TemporaryDirectory()
         let options = DaemonProcess.Options(flags: ["--checkpoint-bytes", "65536"])
@@ -23,15 +23,15 @@ import Testing
             let load = try SwapLoad(daemon, connectionCount: 4, seed: random.next())
             let swapper = try daemon.connect()
             for number in 0..<Self.swapCount / Self.killCount {
-                // Two answers a swap at least.
+                // At least two replies for each swap.
                 try load.waitForAnswers(2 * number)
                 #expect(try swapper.ask("SWAP live next").header == "OK 0")
                 live = live.other
-                // Whoever asks after the OK, has the other model.
+                // A request sent after the OK sees the other model.
                 try #require(try Self.model(of: "live", swapper, itemCount: 10) == live, "after swap \(swapCount)")
                 swapCount += 1
             }
-            // At times one more, at whose answer nobody looks, a random while before the end.
+            // Sometimes send one more swap, without reading its reply, at a random time before the kill.
             let isLastAcknowledged = Bool.random(using: &random)
             if !isLastAcknowledged {
                 try swapper.send("SWAP live next")
@@ -69,7 +69,7 @@ import Testing
         for request in requests { try #require(try socket.readReply().header == "OK 0", "\(request)") }
     }
 
-    /// The model behind a name, by its first items.
+    /// The model that has this name, identified by its first items.
     private static func model(
         of name: String,
         _ socket: LineSocket,
@@ -80,12 +80,12 @@ import Testing
     }
 }
 
-/// What a model says of item `n`.
+/// The values of item `n` in each model.
 private enum Model: Int, CaseIterable {
     case a = 1
     case b = 2
 
-    /// More than are answered in one turn of the event loop.
+    /// More items than one turn of the event loop answers.
     static let itemCount = 2_500
 
     var other: Model { self == .a ? .b : .a }
@@ -94,17 +94,17 @@ private enum Model: Int, CaseIterable {
     func features(_ number: Int) -> String { #"{"model":\#(rawValue),"n":\#(number)}"# }
     func count(_ number: Int) -> Int { rawValue * 10_000 + number }
 
-    /// Of a query `[1,1,0,0]`.
+    /// The score for the query `[1,1,0,0]`.
     func score(_ number: Int) -> Int { rawValue + number }
 }
 
-/// A request, and how to see which model its answer is of.
+/// A request, and how to tell which model its reply comes from.
 private enum Question {
     case topK(String, String)
     case get(String, String)
     case features(String, String)
     case frequencies(String, String)
-    /// Answered with so many rows, whatever has the name.
+    /// A write whose reply has `rowCount` rows, whichever model has the name.
     case write(String, rowCount: Int = 0)
 
     var line: String {
@@ -137,7 +137,7 @@ private enum Question {
         }
     }
 
-    /// The model that all rows are of. Throws if there is none.
+    /// The model that all rows belong to. Throws if there is none.
     func model(_ reply: LineSocket.Reply) throws -> Model {
         let model = Model.allCases.first { model in
             !reply.rows.isEmpty && reply.rows.allSatisfy { isRow($0, of: model) }
@@ -174,7 +174,7 @@ private struct MixedAnswer: Error, CustomStringConvertible {
     }
 }
 
-/// Connections that ask and write, sixteen requests at a time, until they are told to stop or the daemon is gone.
+/// Connections that query and write, sixteen requests at a time, until they are told to stop or the daemon is gone.
 private final class SwapLoad: Sendable {
     private let isOver = Atomic<Bool>(false)
     private let answerCount = Atomic<Int>(0)
@@ -225,12 +225,12 @@ private final class SwapLoad: Sendable {
         }
     }
 
-    /// From here on the daemon may be gone.
+    /// Must be called before the daemon is killed, so that lost connections are not failures.
     func end() {
         isOver.store(true, ordering: .relaxed)
     }
 
-    /// How many answers were of which model. All had to be of one.
+    /// The number of replies from each model. Throws if a reply mixes models.
     func answerCounts() throws -> [Model: Int] {
         try #require(group.wait(timeout: .now() + TestScale.patienceSeconds) == .success, "the load does not end")
         try #require(failures.withLockedValue { $0 } == [])

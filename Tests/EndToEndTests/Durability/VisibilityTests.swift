@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// An acknowledged write is in the next answer of any other connection, while others write as fast as they can.
+/// An acknowledged write is in the next reply on any other connection, while others write as fast as they can.
 @Suite struct VisibilityTests {
     static let roundCount = TestScale.isFull ? 10_000 : 1_000
 
@@ -17,7 +17,7 @@ import Testing
         let load = try BackgroundLoad(daemon, connectionCount: 2)
         for round in 1...Self.roundCount {
             let id = "id-\(round % 50)"
-            // Ever larger, so that the latest write is always the best answer.
+            // Each vector is larger, so that the latest write is always the best answer.
             let vector = "[\(1_000 + round),0,0,0]"
             #expect(try writer.ask("PUT c \(id) \(vector) {\"round\":\(round)}").header == "OK 0")
             try #require(try reader.ask("GET c \(id)").rows == ["\(id) \(vector)"])
@@ -34,8 +34,8 @@ import Testing
     }
 }
 
-/// Connections that put, observe and delete ids of their own in the collection `c` of dimension 4, pipelined, until they
-/// are told to stop.
+/// Connections that put, observe and delete their own ids in the collection `c` of dimension 4, pipelined, until
+/// `stop()`.
 final class BackgroundLoad {
     private let idCount: Int
     private let writesItems: Bool
@@ -45,7 +45,7 @@ final class BackgroundLoad {
     private let failures = NIOLockedValueBox<[String]>([])
     private let group = DispatchGroup()
 
-    /// `writesItems`: whether their ids have embeddings, `observes`: whether they are observed.
+    /// `writesItems`: whether their ids get embeddings. `observes`: whether they are observed.
     init(
         _ daemon: DaemonProcess,
         connectionCount: Int,
@@ -93,7 +93,7 @@ final class BackgroundLoad {
         }
     }
 
-    /// Returns how many writes were acknowledged.
+    /// Stops the connections. Returns the number of acknowledged writes.
     func stop() throws -> Int {
         isOver.store(true, ordering: .relaxed)
         try #require(group.wait(timeout: .now() + TestScale.patienceSeconds) == .success, "the load does not end")

@@ -1,20 +1,21 @@
 import Foundation
+import TestSupport
 
-/// What PROTOCOL.md promises, as far as a program can read it: usages, and the codes of its table.
+/// The machine-readable content of PROTOCOL.md: the usage lines, and the codes of its table.
 struct ProtocolDocument {
     struct Verb {
         var name: String
-        /// The one line of its `usage` block.
+        /// The single line of its `usage` block.
         var usage: String
-        /// `dim`, `metric` ... in the order of the usage, and the values that the usage spells out
-        /// (`dot|cosine|l2`), if it does.
+        /// `dim`, `metric` ... in the order of the usage. If the usage lists the values of an option (`dot|cosine|l2`),
+        /// they follow its name.
         var options: [(name: String, values: [String])]
     }
 
     var verbs: [Verb] = []
     /// The first column of the table of errors.
     var codes: [String] = []
-    /// What may yet be sent by later versions.
+    /// Codes that later versions may send.
     var reservedCodes: [String] = []
 
     init() throws {
@@ -38,11 +39,12 @@ struct ProtocolDocument {
         }
     }
 
-    /// `[unit=q|p|expected] [batch=n]` → `unit` with its three values, `batch` with none: `n` stands for something.
+    /// `[unit=q|p|expected] [batch=n]` → `unit` with its three values, and `batch` with none, because `n` is a
+    /// placeholder.
     static func options(of usage: String) -> [(name: String, values: [String])] {
         usage.matches(of: /([a-z_]+)=([^ \]]+)/).map { match in
             let parts = match.2.split(whereSeparator: { $0 == "|" || $0 == "," }).map(String.init)
-            // `n`, `id,...` and `a,b` stand for something; `q|p|expected` is what may be written.
+            // `n`, `id,...` and `a,b` are placeholders; `q|p|expected` are literal values.
             let isSpelledOut = parts.count > 1 && !parts.contains("...") && parts.contains { $0.count > 1 }
             return (String(match.1), isSpelledOut ? parts : [])
         }

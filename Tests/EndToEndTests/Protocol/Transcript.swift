@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A conversation with the daemon, read from a file of `protocol/transcripts/` (its README describes the format).
 struct Transcript: Sendable, CustomStringConvertible {
@@ -13,7 +14,7 @@ struct Transcript: Sendable, CustomStringConvertible {
         case send([UInt8])
         /// The next `count` lines are these bytes.
         case expect(line: [UInt8], count: Int)
-        /// The next line matches, `*` standing for any bytes.
+        /// The next line matches; `*` stands for any bytes.
         case match(pattern: [UInt8])
         case expectOtherRows
         case shutDownSending
@@ -31,7 +32,7 @@ struct Transcript: Sendable, CustomStringConvertible {
 
     var description: String { name }
 
-    /// Whether it leaves everything as it found it, so that another one can follow on the same connection.
+    /// Whether another transcript can follow on the same connection.
     var canBeGlued: Bool {
         flags.isEmpty && fileKiBMax == nil
             && statements.allSatisfy { statement in
@@ -43,7 +44,7 @@ struct Transcript: Sendable, CustomStringConvertible {
             }
     }
 
-    /// All that is sent, as lines.
+    /// All lines that the client sends.
     var requests: [String] {
         var bytes: [UInt8] = []
         for statement in statements {
@@ -52,7 +53,7 @@ struct Transcript: Sendable, CustomStringConvertible {
         return bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// All the lines that are expected exactly or by a pattern.
+    /// All lines that are expected, exact ones and patterns.
     var expectedLines: [String] {
         statements.compactMap { statement in
             switch statement.action {
@@ -64,14 +65,14 @@ struct Transcript: Sendable, CustomStringConvertible {
     }
 }
 
-// MARK: - Where they are
+// MARK: - Loading
 
 extension Transcript {
     static let protocolDirectory = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("protocol")
 
-    /// Those of `protocol/transcripts/`, by name.
+    /// The transcripts of `protocol/transcripts/`, by name.
     static let files: [Transcript] = {
         let directory = protocolDirectory.appendingPathComponent("transcripts")
         do {
@@ -87,14 +88,14 @@ extension Transcript {
         }
     }()
 
-    /// The blocks marked `transcript` of PROTOCOL.md, as one conversation.
+    /// The blocks of PROTOCOL.md marked `transcript`, as one conversation.
     static let document: Transcript = {
         do {
             let text = try String(
                 contentsOf: protocolDirectory.appendingPathComponent("PROTOCOL.md"),
                 encoding: .utf8
             )
-            // Lines of the page outside the blocks are made empty, so that line numbers are those of the page.
+            // Make the lines outside the blocks empty, so that line numbers are those of the page.
             var isInside = false
             let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { line -> Substring in
                 if line.hasPrefix("```") {
@@ -191,7 +192,7 @@ extension Transcript {
         return Array(bytes.dropFirst(prefix.utf8.count))
     }
 
-    /// `\n`, `\r`, `\\`, `\xNN`, and `\{N:text}` with `#` counting from 0.
+    /// Decodes `\n`, `\r`, `\\`, `\xNN`, and `\{N:text}`, in which `#` counts from 0.
     private static func unescape(_ bytes: [UInt8]) throws -> [UInt8] {
         var result: [UInt8] = []
         var rest = bytes[...]

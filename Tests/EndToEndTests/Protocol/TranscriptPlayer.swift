@@ -1,19 +1,19 @@
 import Foundation
+import TestSupport
 
-/// Plays a transcript's client against a daemon, and compares what the daemon says.
+/// Plays a transcript's client against a daemon, and compares the daemon's replies.
 ///
-/// How the client's bytes are cut must not matter, so it is a parameter: the same conversation is held in lines,
-/// in single bytes, and
-/// with everything that a connection has to say sent before its first reply is read.
+/// The result must not depend on how the client's bytes are split, so the split is a parameter. The same conversation
+/// is sent in lines, in single bytes, or with all sends of a connection before its first reply is read.
 final class TranscriptPlayer {
     enum Pace: String, CaseIterable, Sendable, CustomStringConvertible {
         /// A client that waits for each reply.
         case lines
-        /// Every byte in a packet of its own.
+        /// Every byte in its own packet.
         case bytes
-        /// All that a connection says up to the next turn of another one, or up to the next `!`, at once.
+        /// All sends of a connection up to the next statement of another connection, or up to the next `!`, at once.
         case whole
-        /// The same over the Unix-domain socket.
+        /// The same as `whole`, over the Unix-domain socket.
         case wholeOverUnixSocket
 
         var description: String { rawValue }
@@ -25,21 +25,23 @@ final class TranscriptPlayer {
     private let directory: TemporaryDirectory
     private var daemon: DaemonProcess
     private var sockets: [Int: LineSocket] = [:]
-    /// Rows of the reply that is being read, by connection.
+    /// For each connection, the rows left in the reply that is being read.
     private var rowsLeft: [Int: Int] = [:]
     private var hasExited = false
 
-    init(_ transcript: Transcript, pace: Pace) throws {
+    /// Starts a daemon on `directory`, by default an empty one.
+    init(_ transcript: Transcript, pace: Pace, directory: TemporaryDirectory? = nil) throws {
         self.transcript = transcript
         self.pace = pace
-        directory = try TemporaryDirectory()
+        self.directory = try directory ?? TemporaryDirectory()
         daemon = try DaemonProcess(
-            directory: directory,
+            directory: self.directory,
             options: .init(flags: transcript.flags, fileKiBMax: transcript.fileKiBMax)
         )
     }
 
-    /// Plays to the end, then looks that no connection has anything more to say and that the daemon stops cleanly.
+    /// Plays the whole transcript. Then checks that no connection receives anything more and that the daemon stops
+    /// cleanly.
     func play() throws {
         for statement in pace.sendsAhead ? Self.sendingAhead(transcript.statements) : transcript.statements {
             do {
@@ -64,8 +66,8 @@ final class TranscriptPlayer {
         if !hasExited { try daemon.stop() }
     }
 
-    /// The same statements with each connection's sends moved ahead of the replies that are expected before its
-    /// next turn.
+    /// The same statements, in which each connection's sends come before the replies expected until the next statement
+    /// of another connection.
     static func sendingAhead(_ statements: [Transcript.Statement]) -> [Transcript.Statement] {
         var result: [Transcript.Statement] = []
         var sends: [Transcript.Statement] = []
@@ -154,8 +156,8 @@ final class TranscriptPlayer {
             try socket.send(bytes)
             return
         }
-        // Of something very long the middle goes in larger pieces of an odd size: it says nothing new, and takes
-        // its time.
+        // Send the middle of a very long text in larger pieces of an odd size, because byte by byte it would only take
+        // longer.
         let endCount = 2_000
         var sent = 0
         while sent < bytes.count {
@@ -166,7 +168,7 @@ final class TranscriptPlayer {
         }
     }
 
-    /// Reads a line, and keeps account of whether it is a header or a row.
+    /// Reads a line, and tracks whether the next one is a header or a row.
     private func nextLine(on connection: Int) throws -> [UInt8] {
         let line = try socket(connection).readLine()
         if let left = rowsLeft[connection], left > 0 {
@@ -184,7 +186,7 @@ final class TranscriptPlayer {
         return HarnessError("\ngot:      \(shown(got))\nexpected: \(shown(expected))")
     }
 
-    /// Whether `pattern`, in which `*` stands for any bytes, matches all of `bytes`.
+    /// Whether `pattern` matches all of `bytes`. A `*` stands for any bytes.
     static func matches(_ bytes: ArraySlice<UInt8>, _ pattern: ArraySlice<UInt8>) -> Bool {
         let pieces = pattern.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false)
         guard pieces.count > 1, let first = pieces.first, let last = pieces.last else {
@@ -193,7 +195,7 @@ final class TranscriptPlayer {
         guard bytes.count >= first.count + last.count, bytes.starts(with: first),
             bytes.suffix(last.count).elementsEqual(last)
         else { return false }
-        // Between the ends each piece is found at the first place where it fits.
+        // Find each piece between the first and the last at the first place where it fits.
         var rest = bytes.dropFirst(first.count).dropLast(last.count)
         for piece in pieces.dropFirst().dropLast() {
             guard

@@ -1,17 +1,17 @@
 import Foundation
 import Testing
 
-/// The real daemon holds every conversation of `protocol/`, however the client's bytes are cut.
+/// The real daemon gives the replies of every transcript of `protocol/`, however the client's bytes are split.
 @Suite("Transcripts", .timeLimit(.minutes(20)))
 struct TranscriptTests {
-    @Test("is held", arguments: Transcript.all, TranscriptPlayer.Pace.allCases)
+    @Test("the daemon gives the expected replies", arguments: Transcript.all, TranscriptPlayer.Pace.allCases)
     func isHeld(_ transcript: Transcript, pace: TranscriptPlayer.Pace) throws {
         try TranscriptPlayer(transcript, pace: pace).play()
     }
 
-    /// Each is followed by the next on one connection, all of both sent at once; so each is a first one once, and
-    /// a second one once.
-    @Test("two glued together are held", arguments: gluedPairs)
+    /// Each pair of consecutive transcripts is sent at once on one connection. So each transcript comes first once and
+    /// second once.
+    @Test("two transcripts sent together give the expected replies", arguments: gluedPairs)
     func twoGluedTogetherAreHeld(_ pair: Transcript) throws {
         try TranscriptPlayer(pair, pace: .whole).play()
     }
@@ -27,7 +27,7 @@ struct TranscriptTests {
         }
     }()
 
-    @Test("patterns match what they say and no more")
+    @Test("patterns match exactly the lines that they describe")
     func patterns() {
         func matches(_ text: String, _ pattern: String) -> Bool {
             TranscriptPlayer.matches(Array(text.utf8)[...], Array(pattern.utf8)[...])

@@ -1,27 +1,27 @@
 import Foundation
-import NIOConcurrencyHelpers
 import TestSupport
 import Testing
 
-/// Draws of the real daemon against their probabilities, a million for each way to draw, while other connections put,
-/// observe and delete items of their own.
+/// Compares draws of the real daemon with their probabilities, a million for each distribution. Meanwhile other
+/// connections put, observe and delete their own items.
 @Suite("Draws", .timeLimit(.minutes(20)))
 struct DrawTests {
-    /// A way to draw, and how likely it makes the items.
+    /// A distribution, and the weight that it gives to an item.
     struct Way: CustomTestStringConvertible, Sendable {
         let options: String
-        /// Whether items that others put and observe meanwhile leave the ratios of ours alone.
+        /// Whether the ratios of the test's items stay the same while other connections put and observe their own
+        /// items.
         let isUnderLoad: Bool
-        /// Whether the counts are those of the latest observations only.
+        /// Whether the counts are those of only the latest observations.
         var isOfRecent = false
-        /// Of an item with this count, among so many items with so many counts in all.
+        /// The weight of an item with this count.
         let weight: @Sendable (_ count: Double) -> Double
         var testDescription: String { options }
     }
 
     private static let itemCount = 250
 
-    /// Item i was observed so often: the first few never, then ever more.
+    /// The number of observations of item i: 0 for the first ten, then increasing.
     private static func count(_ item: Int) -> Int { item < 10 ? 0 : 1 + item * item / 100 }
 
     private static let observations: [Int] = {
@@ -31,7 +31,7 @@ struct DrawTests {
         return observations
     }()
 
-    /// What the counts are in the bank of the latest observations.
+    /// The counts of the items in the bank of the latest observations.
     private static let recentCounts: [Int] = observations.suffix(16_384).reduce(
         into: Array(repeating: 0, count: itemCount)
     ) { $0[$1] += 1 }
@@ -57,7 +57,7 @@ struct DrawTests {
         }
         + [Way(options: "by=recent", isUnderLoad: false, isOfRecent: true) { $0 }]
 
-    /// A daemon with the items. Their counts come as the trainer's batches do, shuffled.
+    /// Runs a daemon with the items. The observations arrive shuffled, as in a trainer's batches.
     private func withDaemon(_ body: (DaemonProcess, LineSocket) throws -> Void) throws {
         let directory = try TemporaryDirectory()
         let daemon = try DaemonProcess(directory: directory)
@@ -71,8 +71,8 @@ struct DrawTests {
         try daemon.stop()
     }
 
-    /// Draws until ours were drawn `drawCount` times; what others were drawn meanwhile is left out, so that what is left
-    /// are draws among ours.
+    /// Draws until the test's items were drawn `drawCount` times. Draws of other items are left out, so the rest are
+    /// draws among the test's items.
     private func excess(_ way: Way, _ socket: LineSocket, drawCount: Int, seed: Int) throws -> Double {
         var counts = [Int](repeating: 0, count: Self.itemCount)
         var ours = 0
@@ -88,7 +88,7 @@ struct DrawTests {
                 }
             }
             round += 1
-            try #require(round < 100, "ours are drawn too seldom: \(ours) times")
+            try #require(round < 100, "the test's items were drawn only \(ours) times")
         }
         let weights = Self.weights(way)
         let possible = (0..<Self.itemCount).filter { weights[$0] > 0 }
@@ -99,8 +99,8 @@ struct DrawTests {
     @Test("follow their probabilities", arguments: ways)
     func followTheirProbabilities(way: Way) throws {
         try withDaemon { daemon, socket in
-            // What others do is not seeded, so neither is the outcome: one of a thousand good runs would fail, but of a
-            // million only one fails twice.
+            // The load of other connections is not seeded, so the outcome varies. One good run in a thousand would
+            // fail; only one in a million fails twice.
             let load = try BackgroundLoad(
                 daemon,
                 connectionCount: 2,
@@ -110,13 +110,13 @@ struct DrawTests {
             )
             var excess = try excess(way, socket, drawCount: 1_000_000, seed: 1_000)
             if excess >= 1 { excess = try self.excess(way, socket, drawCount: 1_000_000, seed: 900_000) }
-            #expect(excess < 1, "chi-square is \(excess) of what chance makes it exceed once in a thousand times")
+            #expect(excess < 1, "chi-square is \(excess) times the bound that chance exceeds once in a thousand times")
             #expect(try load.stop() > 100, "there was no load")
         }
     }
 
-    /// Without replacement only the first draw has the probabilities of one.
-    @Test("that are unique begin with one that follows them")
+    /// Without replacement, only the first draw follows the probabilities of a single draw.
+    @Test("without replacement: the first one follows its probabilities")
     func firstOfUniqueDraws() throws {
         try withDaemon { _, socket in
             for options in ["by=uniform", "by=frequency power=0.5"] {
@@ -135,15 +135,15 @@ struct DrawTests {
         }
     }
 
-    /// What was deleted is in no answer that is asked for afterwards, on any connection; what is excepted in none at all.
-    @Test("never give what is deleted or excepted")
+    /// A deleted item is in no reply to a later request on any connection. An excepted item is in no reply at all.
+    @Test("never return deleted or excepted items")
     func deletedAndExceptedAreNotDrawn() throws {
         try withDaemon { daemon, socket in
             let load = try BackgroundLoad(daemon, connectionCount: 2, idCount: 40)
             let other = try LineSocket(to: daemon.unix)
             for round in 0..<(TestScale.isFull ? 200 : 40) {
                 let way = Self.ways[round % Self.ways.count].options
-                // Among those that are drawn most often.
+                // One of the items that are drawn most often.
                 let deleted = "\(Self.itemCount - 1 - round % 20)"
                 let excepted = ["\(Self.itemCount - 30)", "\(Self.itemCount - 31)", "nothing"]
                 try socket.write(["DEL c \(deleted)"])
@@ -156,7 +156,7 @@ struct DrawTests {
                     }
                 }
                 try socket.write(["PUT c \(deleted) [1,2,3,4]", "OBSERVE c - \(deleted) \(deleted)"])
-                // And it is back, with the count it has now.
+                // The item is back, with its new count.
                 let again = try other.sample("c 16384 unique=true by=frequency power=0")
                 #expect(again.contains { $0.id == deleted })
             }

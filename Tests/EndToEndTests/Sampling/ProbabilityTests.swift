@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The numbers that `SAMPLE` answers, and that the same seed gives the same rows.
+/// The numbers in the replies of `SAMPLE`, and the same rows for the same seed.
 @Suite("Probabilities of draws", .timeLimit(.minutes(10)))
 struct ProbabilityTests {
     private static let ways: [String] = {
@@ -16,7 +16,7 @@ struct ProbabilityTests {
         return ways
     }()
 
-    /// Twenty items, some never observed, and observed ids that are no items.
+    /// Puts twenty items, some of them never observed, and observes ids that are not items.
     private func fill(_ socket: LineSocket) throws {
         try socket.write(["CREATE c dim=2"] + (0..<20).map { "PUT c item-\($0) [1,\($0)]" })
         let ids = (0..<20).flatMap { Array(repeating: "item-\($0)", count: $0 * $0 / 4) } + ["none", "none", "other"]
@@ -34,13 +34,13 @@ struct ProbabilityTests {
         try daemon.stop()
     }
 
-    @Test("sum to one over what can be drawn")
+    @Test("sum to one over the items that can be drawn")
     func sumToOne() throws {
         try withDaemon { socket in
             for way in Self.ways {
                 for except in ["", " except=item-19,item-3,none,nothing"] {
-                    // Enough tries that no item is missed: the rarest has a chance of about one in five hundred, but for
-                    // the mixes, whose uniform part may be nothing.
+                    // Enough draws to meet every item. The rarest has a probability of about 1/500, except in the
+                    // mixes, whose uniform part may be 0.
                     let rows = try socket.sample("c 16384 seed=3 \(way)\(except)")
                     #expect(rows.count == 16_384)
                     let distinct = Set(rows)
@@ -48,7 +48,7 @@ struct ProbabilityTests {
                     let sum = distinct.reduce(0) { $0 + $1.q }
                     #expect(abs(sum - 1) < 2e-8, "the sum is \(sum) by \(way)\(except)")
                     for row in distinct { #expect(abs(row.expected / (16_384 * row.q) - 1) < 1e-12) }
-                    // The same q, whether drawn twice or not.
+                    // q is the same with and without replacement.
                     let unique = try socket.sample("c 20 unique=true seed=4 \(way)\(except)")
                     let q = Dictionary(uniqueKeysWithValues: distinct.map { ($0.id, $0.q) })
                     for row in unique { #expect(q[row.id] == row.q) }
@@ -57,7 +57,7 @@ struct ProbabilityTests {
         }
     }
 
-    @Test("are what the counts make them")
+    @Test("follow from the counts")
     func followFromTheCounts() throws {
         try withDaemon { socket in
             let counts = (0..<20).filter { $0 != 7 }.map { Double($0 * $0 / 4) }
@@ -93,13 +93,13 @@ struct ProbabilityTests {
                 let count = tries[0].rounded()
                 #expect(count >= 8 && tries.allSatisfy { abs($0 - count) < 1e-6 * count }, "\(tries)")
             }
-            // All there are, and never more. (Four of the twenty have no count.)
+            // The reply has all items and no more. (Four of the twenty have no count.)
             #expect(try socket.sample("c 1000 unique=true").count == 19)
             #expect(try socket.sample("c 1000 unique=true by=frequency power=0").count == 17)
         }
     }
 
-    @Test("and rows are the same for the same seed, also after a restart")
+    @Test("and rows are the same for the same seed, even after a restart")
     func seeds() throws {
         let directory = try TemporaryDirectory()
         var daemon = try DaemonProcess(directory: directory)
@@ -118,7 +118,7 @@ struct ProbabilityTests {
         daemon = try DaemonProcess(directory: directory)
         socket = try daemon.connect()
         #expect(try requests.map { try socket.sample($0) } == before, "after a restart")
-        // Another seed is another draw, and so is none.
+        // Another seed gives other draws, and so does no seed.
         let rows = try socket.sample("c 1000 seed=1")
         #expect(try socket.sample("c 1000 seed=2") != rows)
         let (first, second) = (try socket.sample("c 1000"), try socket.sample("c 1000"))
@@ -126,13 +126,13 @@ struct ProbabilityTests {
         try daemon.stop()
     }
 
-    @Test("the bound of the chi-square test is that of the tables")
+    @Test("the bound of the chi-square test equals the tabulated value")
     func chiSquareBound() {
         for (degrees, tabled) in [(10, 29.588), (100, 149.449)] {
             let ratio = ChiSquare.bound(degreesOfFreedom: degrees) / tabled
             #expect((1...1.006).contains(ratio))
         }
-        // 30 + 10 + 20 for 20 each: 100/20 + 100/20.
+        // 30 + 10 + 20 instead of 20 each: 100/20 + 100/20.
         #expect(abs(ChiSquare.statistic([30, 10, 20], weights: [2, 2, 2]) - 10) < 1e-12)
     }
 }

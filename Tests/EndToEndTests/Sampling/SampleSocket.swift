@@ -1,6 +1,7 @@
 import Foundation
+import TestSupport
 
-/// A row of `SAMPLE` without more columns.
+/// A row of `SAMPLE` without additional columns.
 struct SampleRow: Hashable {
     var id: String
     var q: Double
@@ -24,7 +25,7 @@ extension LineSocket {
         return try reply.rows.map { try SampleRow($0) }
     }
 
-    /// Sends the requests, as many under way as the daemon likes, and hands out the ids of each reply.
+    /// Sends the requests, several of them in flight, and passes on the ids of each reply.
     func sampleIDs(_ requests: [String], _ body: ([String]) throws -> Void) throws {
         let depth = 4
         for (number, request) in requests.enumerated() {
@@ -46,7 +47,7 @@ extension LineSocket {
         try body(ids)
     }
 
-    /// Sends a write or several, one a line, and expects that all are done.
+    /// Sends one or more writes, one in each line, and expects that all succeed.
     func write(_ requests: [String]) throws {
         try send(Array(requests.map { $0 + "\n" }.joined().utf8))
         for request in requests {

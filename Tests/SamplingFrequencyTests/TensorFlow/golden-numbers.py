@@ -1,15 +1,15 @@
-"""Asks TensorFlow's candidate samplers for expected counts and writes them down as golden numbers.
+"""Gets expected counts from TensorFlow's candidate samplers and prints them as golden numbers.
 
     python3 -m venv /tmp/tensorflow && /tmp/tensorflow/bin/pip install tensorflow-cpu
     /tmp/tensorflow/bin/python golden-numbers.py > golden-numbers.json
 
-One JSON object: TensorFlow's version, and a list of draws. Each has the sampler's parameters and what it reported: for
-the true classes and for the sampled ones the expected counts, as the float32 that it returned.
+The output is one JSON object: TensorFlow's version, and a list of draws. Each draw has the sampler's parameters and the
+expected counts that it reported, for the true classes and for the sampled ones, as the float32 that it returned.
 
-TensorFlow does not say how many tries a unique draw took. But every reported number is a function of q and the tries,
--expm1(tries * log1p(-q)), so the tries are the integer that the most telling of them solves for; the script refuses to
-write a draw in which they do not reproduce all other numbers to 6 digits. A unique draw without a repetition is reported
-as draws * q: it is kept under "kind": "unique-without-repetition".
+TensorFlow does not report the number of tries of a unique draw. But every reported number is a function of q and the
+tries: -expm1(tries * log1p(-q)). So the script solves for the tries with the most informative number. It fails if the
+result does not reproduce all other numbers of the draw to 6 digits. For a unique draw without a repetition, TensorFlow
+reports draws * q. Such a draw has "kind": "unique-without-repetition".
 """
 
 import json
@@ -55,9 +55,9 @@ def agree(ours, theirs):
 
 
 def tries_of(case, q, classes, reported):
-    """The one integer that explains every reported number."""
+    """Return the only number of tries that explains every reported number."""
     pairs = [(q[c], x) for c, x in zip(classes, reported)]
-    # Where the number is neither near 0 nor near 1, it says most about the tries.
+    # A number that is neither near 0 nor near 1 is the most informative about the tries.
     telling = min(pairs, key=lambda pair: abs(pair[1] - 0.6))
     tries = round(math.log1p(-telling[1]) / math.log1p(-telling[0]))
     fitting = [

@@ -1,0 +1,196 @@
+package import PackedStrings
+package import SamplingFrequency
+import SystemSupport
+package import VectorIndex
+
+/// Lookups of ids in memory, from any thread. Each id is read under its chunk's lock, so no reader sees a half-written
+/// vector, or an id with the data of another. A caller with thousands of ids passes them range by range, so that it can
+/// yield in between.
+extension Collection {
+    /// Embeddings in the order of the ids. `values` has only those that exist, one after another.
+    package struct EmbeddingColumn: Sendable {
+        package var values: [Float] = []
+        package var isPresent: [Bool] = []
+    }
+
+    /// Features in the order of the ids. For an id without features, `json` has an empty string.
+    package struct FeatureColumn: Sendable {
+        package var json = PackedStrings()
+        package var isPresent: [Bool] = []
+
+        package init() {}
+
+        mutating func append(_ text: FeatureText?) {
+            append(text?.bytes)
+        }
+
+        mutating func append(_ bytes: UnsafeRawBufferPointer?) {
+            if let bytes {
+                json.append(bytes)
+            } else {
+                json.finishString()
+            }
+            isPresent.append(bytes != nil)
+        }
+    }
+
+    package func embeddings(of ids: PackedStrings, _ range: Range<Int>) -> EmbeddingColumn {
+        var column = EmbeddingColumn()
+        column.values.reserveCapacity(range.count * configuration.dimension)
+        column.isPresent.reserveCapacity(range.count)
+        forEachID(of: ids, range, prefetchRow: prefetchVector) { id, hash in
+            let isPresent = withRow(of: id, hash) { chunk, index, _ -> Bool in
+                guard let vector = vector(chunk, index) else { return false }
+                column.values.append(contentsOf: vector)
+                return true
+            }
+            column.isPresent.append(isPresent ?? false)
+        }
+        return column
+    }
+
+    /// The embedding of one id.
+    package func vector(of id: UnsafeRawBufferPointer) -> [Float]? {
+        withRow(of: id, IdentifierTable.Hash(id)) { chunk, index, _ in vector(chunk, index).map(Array.init) } ?? nil
+    }
+
+    package func features(of ids: PackedStrings, _ range: Range<Int>) -> FeatureColumn {
+        var column = FeatureColumn()
+        forEachID(of: ids, range, prefetchRow: prefetchFeatures) { id, hash in
+            let isPresent: Void? = withRow(of: id, hash) { chunk, index, _ in column.append(chunk.features[index]) }
+            if isPresent == nil { column.append(FeatureText?.none) }
+        }
+        return column
+    }
+
+    package func frequencies(of ids: PackedStrings, _ range: Range<Int>) -> [FrequencyEstimate] {
+        frequencySnapshot(of: ids, range).estimates(0..<range.count)
+    }
+
+    /// The statistics and totals from which `frequencies` computes its result.
+    func frequencySnapshot(of ids: PackedStrings, _ range: Range<Int>) -> FrequencySnapshot {
+        let summary = summary
+        if let sketch {
+            let records = sketchRecords(of: ids, range, in: sketch, summary.totals)
+            return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
+        }
+        var records: [Statistics] = []
+        records.reserveCapacity(range.count)
+        forEachID(of: ids, range, prefetchRow: prefetchStatistics) { id, hash in
+            records.append(withRow(of: id, hash) { chunk, index, _ in chunk.statistics[index] } ?? .unseen)
+        }
+        return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
+    }
+
+    /// The same for rows that belong to ids, without locks. Store thread only.
+    func ownersFrequencySnapshot(of rows: [UInt32]) -> FrequencySnapshot {
+        let summary = summary
+        let records = rows.map { chunk(of: $0).pointee.statistics[Self.index(of: $0)] }
+        return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
+    }
+
+    /// The scores of the ids, nil for an id without an embedding. The query must have the collection's dimension.
+    package func scores(of ids: PackedStrings, _ range: Range<Int>, against query: QueryVector) -> [Double?] {
+        precondition(query.dimension == configuration.dimension)
+        var scores: [Double?] = []
+        scores.reserveCapacity(range.count)
+        forEachID(of: ids, range, prefetchRow: prefetchVector) { id, hash in
+            let score = withRow(of: id, hash) { chunk, index, _ in
+                vector(chunk, index).map { query.score($0.baseAddress!) }
+            }
+            scores.append(score ?? nil)
+        }
+        return scores
+    }
+
+    /// The lowest score of the ids, with the correction of the search; nil if no id has an embedding.
+    func lowestScore(of ids: PackedStrings, against query: QueryVector, _ correction: ScoreCorrection?) -> Double? {
+        var lowest: Double?
+        forEachID(of: ids, 0..<ids.count, prefetchRow: prefetchVector) { id, hash in
+            let score = withRow(of: id, hash) { chunk, index, _ in
+                vector(chunk, index).map { vector in
+                    let score = query.score(vector.baseAddress!)
+                    return correction?.corrected(score, record(chunk, index)) ?? score
+                }
+            }
+            if let score = score ?? nil { lowest = min(lowest ?? score, score) }
+        }
+        return lowest
+    }
+
+    /// Some items in row order.
+    package struct Page {
+        package var rows: [UInt32] = []
+        package var ids = PackedStrings()
+        /// The number of chunks that were read. It may be large, because many rows may have no embedding.
+        package var chunkCount = 0
+    }
+
+    /// At most `limit` items with a row above `row`, in row order; nil begins at the first row. An item that exists
+    /// throughout a series of scans appears in exactly one of them. A chunk without embeddings costs about 0.1 µs.
+    package func scan(after row: UInt32?, limit: Int) -> Page {
+        var page = Page()
+        var next = row.map { Int($0) + 1 } ?? 0
+        let end = chunks.count * ItemChunk.rowCount
+        while next < end, page.rows.count < limit {
+            let chunk = chunks[next / ItemChunk.rowCount]
+            let indices = next % ItemChunk.rowCount..<ItemChunk.rowCount
+            let firstRow = next - indices.lowerBound
+            page.chunkCount += 1
+            next = firstRow + ItemChunk.rowCount
+            chunk.pointee.lock.withReadLock {
+                guard chunk.pointee.hasVectors else { return }
+                for index in indices where chunk.pointee.flags[index].contains(.hasVector) {
+                    guard page.rows.count < limit else { return }
+                    page.rows.append(UInt32(firstRow + index))
+                    page.ids.append(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
+                }
+            }
+        }
+        return page
+    }
+
+    // MARK: - Finding rows
+
+    func prefetchVector(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+        let dimension = configuration.dimension
+        prefetch(chunk.pointee.flags + index, byteCount: 1)
+        // The processor itself prefetches the cache lines after these.
+        let byteCount = min(256, dimension * MemoryLayout<Float>.stride)
+        prefetch(chunk.pointee.vectors + index * dimension, byteCount: byteCount)
+    }
+
+    func prefetchFeatures(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+        prefetch(chunk.pointee.features + index, byteCount: MemoryLayout<FeatureText?>.stride)
+    }
+
+    func prefetchStatistics(_ chunk: UnsafeMutablePointer<ItemChunk>, _ index: Int) {
+        prefetch(chunk.pointee.statistics + index, byteCount: MemoryLayout<Statistics>.stride)
+    }
+
+    /// Calls `body` with the chunk of the id's row, the row's index in the chunk, and the row. The chunk is locked for
+    /// reading. Returns nil if the id has no row.
+    @inline(__always)
+    func withRow<R>(
+        of id: UnsafeRawBufferPointer,
+        _ hash: IdentifierTable.Hash,
+        _ body: (ItemChunk, Int, UInt32) -> R
+    ) -> R? {
+        identifiers.firstMatch(hash) { row in
+            let chunk = chunk(of: row)
+            let index = Self.index(of: row)
+            return chunk.pointee.lock.withReadLock {
+                guard IdentifierSlot.equals(chunk.pointee.identifiers + index, id) else { return nil }
+                return body(chunk.pointee, index, row)
+            }
+        }
+    }
+
+    /// The vector of a row, or nil if it has none. It is valid while the chunk is locked.
+    @inline(__always)
+    func vector(_ chunk: ItemChunk, _ index: Int) -> UnsafeBufferPointer<Float>? {
+        guard chunk.flags[index].contains(.hasVector) else { return nil }
+        let dimension = configuration.dimension
+        return UnsafeBufferPointer(start: chunk.vectors + index * dimension, count: dimension)
+    }
+}

@@ -1,0 +1,14 @@
+package import SamplingFrequency
+
+/// A copy of the statistics of some ids. Another thread can compute estimates from it later, a few at a time, even if
+/// the ids or their collection have changed or are gone.
+package struct FrequencySnapshot: Sendable, Equatable {
+    /// In the order of the ids. An id that occurs twice has two records.
+    let records: [Statistics]
+    let totals: FrequencyTotals
+    let liveItems: Int
+
+    package func estimates(_ range: Range<Int>) -> [FrequencyEstimate] {
+        range.map { estimate(records[$0], totals: totals, liveItems: liveItems) }
+    }
+}

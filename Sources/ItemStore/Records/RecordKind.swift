@@ -1,0 +1,103 @@
+import LMDB
+
+/// A kind of record of a collection: rows, features, producers and so on.
+///
+/// Each kind has a file, which defines the bytes of its records, tracks the dirty ones, and writes and loads them. The
+/// records of a kind are numbered from 0. A new kind needs a file, an entry in `Collection.kinds`, and an entry in
+/// `FormatVersions`.
+///
+/// The checkpoint and recovery are loops over the kinds of each collection. Store thread only.
+protocol RecordKind: AnyObject {
+    /// The records that differ from the table.
+    var dirty: RecordSet { get }
+    /// During recovery, the groups that the loaded records contain.
+    var applied: AppliedGroups { get set }
+
+    /// All records have numbers below this, at present. A pass of the checkpoint reads it once, when it begins.
+    /// Otherwise the pass would never end for a collection that grows as fast as it is copied.
+    func recordCount(of collection: Collection) -> Int
+
+    var table: CollectionTable { get }
+
+    /// The sum of a record as it is in its table, which has it in several parts, in one, or not at all.
+    func sum(
+        of record: Int,
+        in collection: Collection,
+        _ tables: Tables,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> RecordSum
+
+    /// Writes the present state of a record, with the number of the last group. Returns about how many bytes were
+    /// written.
+    func write(
+        _ record: Int,
+        of collection: Collection,
+        applied group: UInt64,
+        to tables: Tables,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> Int
+}
+
+/// A kind of record in the `frequency` table.
+protocol FrequencyTableKind: RecordKind {
+    /// The range of `FrequencyKey.record` for this kind.
+    var keys: ClosedRange<UInt32> { get }
+
+    /// Loads a record with a key in `keys`. Throws `corrupt`.
+    func load(_ value: UnsafeRawBufferPointer, key: FrequencyKey, into collection: Collection) throws(StoreError)
+}
+
+extension FrequencyTableKind {
+    var table: CollectionTable { .frequency }
+
+    func sum(
+        of record: Int,
+        in collection: Collection,
+        _ tables: Tables,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> RecordSum {
+        var sum = RecordSum()
+        try transaction.add(key(of: record, in: collection), of: tables.frequency, to: &sum)
+        return sum
+    }
+
+    func key(of record: Int, in collection: Collection) -> FrequencyKey {
+        FrequencyKey(collection: collection.number, record: keys.lowerBound + UInt32(record))
+    }
+
+    func record(of key: FrequencyKey) -> Int {
+        Int(key.record - keys.lowerBound)
+    }
+}
+
+/// The last group that each record contained when it was loaded from its table.
+///
+/// The checkpoint writes records at different moments. So recovery applies an operation to a record only if the
+/// operation's group is later than the record's. For records that were not loaded, every operation is applied. That is
+/// also so after recovery, which clears this, and in new collections.
+struct AppliedGroups {
+    private static let recordsInBlock = 256
+    /// A block is empty if none of its records was loaded.
+    private var blocks: [[UInt64]] = []
+
+    func isDue(_ group: UInt64, for record: Int) -> Bool {
+        let block = record / Self.recordsInBlock
+        guard block < blocks.count, !blocks[block].isEmpty else { return true }
+        return blocks[block][record % Self.recordsInBlock] < group
+    }
+
+    mutating func note(_ group: UInt64, for record: Int) {
+        let block = record / Self.recordsInBlock
+        while blocks.count <= block { blocks.append([]) }
+        if blocks[block].isEmpty { blocks[block] = [UInt64](repeating: 0, count: Self.recordsInBlock) }
+        blocks[block][record % Self.recordsInBlock] = group
+    }
+}
+
+extension RecordKind {
+    /// Whether an operation of this group must be applied to a record, because the record does not contain it yet.
+    @inline(__always)
+    func isDue(_ group: UInt64, for record: Int) -> Bool {
+        applied.isDue(group, for: record)
+    }
+}

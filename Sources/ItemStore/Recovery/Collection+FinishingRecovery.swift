@@ -1,0 +1,51 @@
+import SamplingFrequency
+import VectorIndex
+
+extension Collection {
+    /// Ends the recovery, after the records were loaded and the journal was replayed. Builds everything that is not
+    /// stored: the id table, the population, the codes, the list of free rows and the sums. After this the collection
+    /// serves. Throws `corrupt`.
+    func finishRecovery() throws(StoreError) {
+        var summary = Summary(totals: totals)
+        owner.countSum = ExactSum()
+        for row in (0..<owner.rowCount).reversed() {
+            try features.checkGeneration(of: row, in: self)
+            let (chunk, index) = place(of: row)
+            if chunk.pointee.flags[index].contains(.isUsed) {
+                try enterInTables(row, &summary)
+            } else {
+                // The loop begins with the highest row, so that the lowest free row is handed out first.
+                owner.freeRows.append(row)
+            }
+        }
+        if let sketchPages { owner.countSum = sketchPages.countSum() }
+        summary.totals.count = owner.countSum.total(in: totals.epoch)
+        summary.drawByteCount = drawByteCount
+        updateSummary { $0 = summary }
+        forgetJudged()
+        features.finishLoading()
+        for kind in kinds { kind.applied = AppliedGroups() }
+        isServing = true
+    }
+
+    /// Adds a row that belongs to an id to the id table, the population and the sums.
+    private func enterInTables(_ row: UInt32, _ summary: inout Summary) throws(StoreError) {
+        let (chunk, index) = place(of: row)
+        let statistics = chunk.pointee.statistics[index]
+        owner.countSum.add(statistics, decay)
+        if chunk.pointee.flags[index].contains(.hasVector) {
+            chunk.pointee.setCodes(index)
+            population.insert(row, count: totals.count(of: statistics))
+            summary.itemCount += 1
+        }
+        let id = IdentifierSlot.bytes(chunk.pointee.identifiers + index)
+        let hash = IdentifierTable.Hash(id)
+        if ownersRow(of: id, hash) != nil {
+            throw Checksum.corrupt(RowKey(collection: number, row: row), "rows", "another row has the same id")
+        }
+        identifiers.insert(row, hash)
+        summary.idCount += 1
+        summary.featureByteCount += featureByteCount(of: row)
+        summary.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
+    }
+}

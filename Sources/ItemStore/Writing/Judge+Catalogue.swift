@@ -1,0 +1,52 @@
+/// Judging changes of the catalogue. Each change first commits the pending operations, and is then a group of its own.
+/// So later writes are judged with the new catalogue.
+extension Judge {
+    /// The number `UInt32.max` is never used, because `nextCollectionNumber` could not rise above it.
+    func create(
+        _ name: String,
+        _ configuration: CollectionConfiguration,
+        _ ifExists: Write.IfExists
+    ) throws(StoreError) {
+        try group.commitPending()
+        if ifExists != .refuse, let known = catalogue[name]?.configuration {
+            let difference = known.difference(from: configuration, withSeed: ifExists == .acceptEqual)
+            guard let difference else { return }
+            throw StoreError(.exists, "there is a collection '\(name)' already, with another \(difference)")
+        }
+        try checkCreation(of: name, configuration)
+        let number = records.nextCollectionNumber
+        guard number < .max else { throw StoreError(.limit, "all \(number) numbers for collections are used up") }
+        try records.prepare(configuration, number: number)
+        try group.commitAlone {
+            $0.create(collection: number, CatalogueRecord(name: name, configuration: configuration))
+        }
+    }
+
+    /// Throws `exists`, `limit` or `full` if there can't be such a collection.
+    func checkCreation(of name: String, _ configuration: CollectionConfiguration) throws(StoreError) {
+        guard catalogue[name] == nil else { throw StoreError(.exists, "there is a collection '\(name)' already") }
+        guard catalogue.count < limits.collectionsMax else {
+            throw StoreError(.limit, "there are \(catalogue.count) collections, at most \(limits.collectionsMax) fit")
+        }
+        guard configuration.dimension <= limits.dimensionMax else {
+            throw StoreError(.limit, "got dimension \(configuration.dimension), at most \(limits.dimensionMax)")
+        }
+        let needed = Collection.initialByteCount(configuration)
+        try checkMemory(needed, for: configuration.sketch == nil ? "a collection of" : "a sketch of")
+    }
+
+    /// The checkpoint erases the records of the collection later, in slices.
+    func drop(_ name: String) throws(StoreError) {
+        try group.commitPending()
+        guard let collection = catalogue[name] else { throw .noCollection(name) }
+        try group.commitAlone { $0.drop(collection: collection.number) }
+    }
+
+    /// Each collection keeps its number, so its records do not change.
+    func swap(_ first: String, _ second: String) throws(StoreError) {
+        try group.commitPending()
+        guard let firstCollection = catalogue[first] else { throw .noCollection(first) }
+        guard let secondCollection = catalogue[second] else { throw .noCollection(second) }
+        try group.commitAlone { $0.swap((firstCollection.number, second), (secondCollection.number, first)) }
+    }
+}

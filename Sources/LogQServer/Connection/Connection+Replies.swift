@@ -1,0 +1,128 @@
+import DequeModule
+import Logging
+import NIOCore
+import WireProtocol
+
+/// A lookup whose rows are written in slices. It may take several turns of the event loop.
+struct LookupUnderWay {
+    let lookup: Lookup
+    let place: Connection.Place
+    var nextRow = 0
+    var bytes = ByteBuffer()
+}
+
+extension Connection {
+    /// More output than this is flushed at once, so that its memory is not kept until the end of the burst.
+    private static let outputBytesMax = 1 << 18
+
+    /// Gives a request that has no place yet its place and its answer.
+    func answer(_ answer: Answer) {
+        let place = state.start(.session, heldByteCount: 64)
+        state.finish(place, with: answer)
+    }
+
+    /// Replies to a request that has no place yet. If no earlier reply is missing, the rows go straight into the
+    /// output.
+    func send(_ rows: RowBlock) {
+        if !state.isIdle { emitAnswers() }
+        if state.isIdle {
+            session.replies.write(rows, into: &output)
+            if output.readableBytes > Self.outputBytesMax { flush() }
+        } else {
+            var bytes = ByteBuffer()
+            session.replies.write(rows, into: &bytes)
+            let place = state.start(.session, heldByteCount: bytes.readableBytes)
+            state.finish(place, with: .bytes(bytes))
+        }
+    }
+
+    /// Moves into the output every answer that may be sent. This is where all errors of requests are counted.
+    func emitAnswers() {
+        while let answer = state.nextAnswer() {
+            switch answer {
+            case .done:
+                session.replies.write(.empty, into: &output)
+            case .failure(let error, let verb):
+                counts.addError(error.code, of: verb)
+                logRefusal(error, of: verb)
+                session.replies.write(error, into: &output)
+            case .bytes(var bytes):
+                if output.readableBytes == 0 {
+                    output = bytes
+                } else {
+                    output.writeBuffer(&bytes)
+                }
+            }
+            if output.readableBytes > Self.outputBytesMax { flush() }
+        }
+    }
+
+    private func logRefusal(_ error: WireError, of verb: Int?) {
+        services.logger.debug(
+            "request refused",
+            metadata: [
+                "peer": "\(context?.channel.remoteAddress?.text ?? "?")",
+                "verb": "\(verb.map { Verbs.all[$0].syntax.name } ?? "-")",
+                "code": "\(error.code.rawValue)", "reason": "\(error.message)",
+            ]
+        )
+    }
+
+    func flush() {
+        guard output.readableBytes > 0, let context else { return }
+        let bytes = output
+        output = ByteBuffer()
+        flushedByteCount += bytes.readableBytes
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+    }
+
+    // MARK: Lookups
+
+    /// Throws `LIMIT` if the reply is far too long, before its rows are read.
+    func begin(_ lookup: Lookup, _ lineByteCount: Int) throws(WireError) {
+        try checkLength(of: lookup)
+        guard lookup.rowCount <= lookup.rowsPerSlice else {
+            let place = state.start(.read, heldByteCount: lineByteCount)
+            return lookups.append(LookupUnderWay(lookup: lookup, place: place))
+        }
+        send(lookup.rows(0..<lookup.rowCount))
+    }
+
+    /// Estimates the length of a reply that may be too long from some of its rows, and refuses one that is half as long
+    /// again as a reply may be. Nearer to the limit only the reply itself shows whether it fits.
+    private func checkLength(of lookup: Lookup) throws(WireError) {
+        let bytesMax = services.limits.replyBytesMax
+        let sampledMax = 64
+        guard lookup.byteCount > bytesMax / 2, lookup.rowCount > 2 * sampledMax else { return }
+        var sample = ByteBuffer()
+        var sampledCount = 0
+        for row in stride(from: 0, to: lookup.rowCount, by: lookup.rowCount / sampledMax) {
+            guard session.replies.writeRows(lookup.rows(row..<row + 1), into: &sample, start: 0) else { return }
+            sampledCount += 1
+        }
+        let byteCount = sample.readableBytes * lookup.rowCount / sampledCount
+        guard byteCount > bytesMax / 2 * 3 else { return }
+        let fittingCount = bytesMax / (sample.readableBytes / sampledCount)
+        let got = "got \(lookup.rowCount) ids, whose reply would have about \(byteCount) bytes"
+        throw WireError(.limit, "\(got), expected at most \(bytesMax): about \(fittingCount) of them fit")
+    }
+
+    /// Writes the next slice of the first lookup under way. Returns its cost in the unit of `workPerTurn`; a full slice
+    /// costs a whole turn.
+    func answerSlice() -> Int {
+        guard var first = lookups.popFirst() else { return 0 }
+        let lookup = first.lookup
+        if first.nextRow == 0 { session.replies.beginRows(count: lookup.rowCount, into: &first.bytes) }
+        let end = min(first.nextRow + lookup.rowsPerSlice, lookup.rowCount)
+        let rows = first.nextRow..<end
+        first.nextRow = end
+        let fits = session.replies.writeRows(lookup.rows(rows), into: &first.bytes, start: 0)
+        if !fits { session.replies.replaceByTooLong(in: &first.bytes, start: 0) }
+        if fits, end < lookup.rowCount {
+            lookups.prepend(first)
+        } else {
+            state.finish(first.place, with: .bytes(first.bytes), heldByteCount: first.bytes.readableBytes)
+        }
+        return 1 + Self.workPerTurn * rows.count / lookup.rowsPerSlice
+    }
+}

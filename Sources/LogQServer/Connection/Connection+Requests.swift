@@ -1,0 +1,126 @@
+import DequeModule
+import ItemStore
+import NIOCore
+import WireProtocol
+
+/// A parsed request that may not start yet.
+struct HeldRequest {
+    let request: Request
+    let lineByteCount: Int
+    /// When the request arrived. Its timeout starts at this time.
+    let arrival: ContinuousClock.Instant
+}
+
+extension Connection {
+    /// The work of one turn of the event loop. A row counts 1, and so do 64 bytes of a line.
+    static let workPerTurn = 4_096
+
+    /// Starts requests until none is left, one has to wait, or the turn's work is used up.
+    func takeRequests() {
+        var workLeft = Self.workPerTurn
+        while !state.input.isPutOff {
+            guard workLeft > 0 else { return continueLater() }
+            if !lookups.isEmpty {
+                workLeft -= answerSlice()
+                continue
+            }
+            guard mayTakeRequest else { return }
+            if let waiting = held {
+                guard begin(waiting.request, waiting.lineByteCount, arrival: waiting.arrival, &workLeft) else { return }
+                held = nil
+                continue
+            }
+            guard let frame = framer.next() else { return }
+            switch frame {
+            case .lost(let error):
+                answer(.failure(error, verb: nil))
+                state.end(.shutAndDiscard)
+            case .line(let byteCount):
+                takeLine(byteCount, &workLeft)
+            }
+        }
+    }
+
+    private func takeLine(_ byteCount: Int, _ workLeft: inout Int) {
+        workLeft -= 4 + byteCount / 64
+        let isServed = state.input.takeLine(byteCount)
+        let request: Request
+        do throws(RefusedRequest) {
+            defer { framer.consume(byteCount: byteCount) }
+            guard isServed else { throw .draining }
+            request = try framer.withLine(byteCount: byteCount) { line throws(RefusedRequest) in
+                try services.parser.parse(line)
+            }
+        } catch {
+            counts.addRequest(of: error.verb)
+            answer(.failure(error.error, verb: error.verb))
+            if error.endsConnection { state.end(.shutAndDiscard) }
+            return
+        }
+        counts.addRequest(of: request.verb)
+        if !begin(request, byteCount, arrival: nil, &workLeft) {
+            held = HeldRequest(request: request, lineByteCount: byteCount, arrival: .now)
+        }
+    }
+
+    /// Starts a request. Returns false, and starts nothing, if it may not start yet. A nil `arrival` means now.
+    private func begin(
+        _ request: Request,
+        _ lineByteCount: Int,
+        arrival: ContinuousClock.Instant?,
+        _ workLeft: inout Int
+    ) -> Bool {
+        let action = Verbs.all[request.verb].action
+        guard state.mayStart(action.kind) else {
+            // The request may wait for gathered writes, which must be submitted so that they finish.
+            submitGathered()
+            return false
+        }
+        do throws(WireError) {
+            switch action {
+            case .session(let handler):
+                send(try handler(&session, request, services))
+                if session.isEnding { state.end(.shutAndDiscard) }
+            case .read(let handler):
+                let page = try handler(request, services)
+                workLeft -= page.work
+                send(page.rows)
+            case .lookup(let handler):
+                let lookup = try handler(request, services)
+                try checkMemory(lookup.byteCount)
+                workLeft -= lookup.rowCount
+                try begin(lookup, lineByteCount)
+            case .query(let handler):
+                let query = try handler(request, services)
+                try checkMemory(query.answerByteCount)
+                begin(query, verb: request.verb, lineByteCount, arrival: arrival ?? .now)
+            case .change(let handler):
+                let change = try handler(request, services)
+                try checkMemory(change.answerByteCount)
+                gather(change, verb: request.verb, lineByteCount)
+            }
+        } catch {
+            answer(.failure(error, verb: request.verb))
+        }
+        return true
+    }
+}
+
+extension Verb.Action {
+    fileprivate var kind: ConnectionState<Connection.Answer>.Kind {
+        switch self {
+        case .session: .session
+        case .read, .lookup: .read
+        case .query: .query
+        case .change: .write
+        }
+    }
+}
+
+extension RefusedRequest {
+    fileprivate static let draining = RefusedRequest(
+        verb: nil,
+        error: WireError(.draining, "the daemon is stopping and takes no more requests"),
+        endsConnection: true
+    )
+}

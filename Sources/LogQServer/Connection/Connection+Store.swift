@@ -1,0 +1,118 @@
+import ItemStore
+import NIOCore
+import Synchronization
+import WireProtocol
+
+/// Writes that go to the store together.
+struct GatheredWrites {
+    /// The data to answer one write.
+    struct Reply {
+        let place: Connection.Place
+        /// The index of the verb.
+        let verb: Int
+        let rows: Change.Rows?
+    }
+
+    var writes: [Write] = []
+    /// One reply for each write.
+    var replies: [Reply] = []
+    /// The total length of the request lines, in bytes.
+    var byteCount = 0
+}
+
+/// Writes and queries, whose outcomes come back from other threads.
+extension Connection {
+    /// Gathered writes of more bytes than this are submitted before the burst ends. A small write queue lowers the
+    /// bound.
+    private static let gatheredBytesMax = 1 << 20
+
+    // MARK: Writes
+
+    func gather(_ change: Change, verb: Int, _ lineByteCount: Int) {
+        let place = state.start(.write, heldByteCount: lineByteCount + change.answerByteCount)
+        gathered.replies.append(GatheredWrites.Reply(place: place, verb: verb, rows: change.rows))
+        gathered.writes.append(change.write)
+        gathered.byteCount += lineByteCount
+        let bytesMax = min(Self.gatheredBytesMax, services.store.configuration.limits.writeQueueBytesMax / 8)
+        if gathered.byteCount > bytesMax { submitGathered() }
+    }
+
+    /// Submits the gathered writes to the store as one batch, whose outcomes return to the event loop together.
+    func submitGathered() {
+        guard !gathered.writes.isEmpty, let context else { return }
+        let writes = gathered.writes
+        let replies = gathered.replies
+        gathered = GatheredWrites()
+        let eventLoop = context.eventLoop
+        let connection = NIOLoopBound(self, eventLoop: eventLoop)
+        let batch = WriteBatch(writes) { outcomes in
+            eventLoop.execute { connection.value.written(replies, outcomes) }
+        }
+        do throws(StoreError) {
+            try services.store.submit(batch)
+        } catch {
+            for reply in replies { state.finish(reply.place, with: .failure(WireError(error), verb: reply.verb)) }
+        }
+    }
+
+    /// Answers the writes of a batch. Outcomes with rows become lookups, because together they may have many thousands
+    /// of rows.
+    private func written(_ replies: [GatheredWrites.Reply], _ outcomes: [WriteOutcome]) {
+        guard !liveness.isGone.load(ordering: .relaxed) else { return }
+        for (reply, outcome) in zip(replies, outcomes) {
+            if case .failed(let error) = outcome {
+                state.finish(reply.place, with: .failure(WireError(error), verb: reply.verb))
+            } else if let lookup = reply.rows?(outcome) {
+                lookups.append(LookupUnderWay(lookup: lookup, place: reply.place))
+            } else {
+                state.finish(reply.place, with: .done)
+            }
+        }
+        process()
+    }
+
+    // MARK: Queries
+
+    /// Gives a query its place and submits it to the pool.
+    func begin(_ query: QueuedQuery, verb: Int, _ lineByteCount: Int, arrival: ContinuousClock.Instant) {
+        guard let context else { return }
+        let place = state.start(.query, heldByteCount: lineByteCount + query.answerByteCount)
+        let eventLoop = context.eventLoop
+        let connection = NIOLoopBound(self, eventLoop: eventLoop)
+        let recipient = QueryRecipient(
+            arrival: arrival,
+            isWanted: { [liveness] in !liveness.isGone.load(ordering: .relaxed) },
+            deliver: { [replies = session.replies] outcome in
+                let answer = Self.answer(outcome, verb: verb, replies)
+                eventLoop.execute { connection.value.answered(place, answer) }
+            }
+        )
+        if !services.pool.submit(query.sent(to: recipient)) {
+            let waitingMax = services.configuration.waitingQueriesMax
+            let error = WireError(.busy, "got a query while \(waitingMax) wait, expected fewer: try again later")
+            state.finish(place, with: .failure(error, verb: verb))
+        }
+    }
+
+    /// Writes the reply to a query. It runs on a thread of the pool, so that thousands of rows do not occupy the event
+    /// loop.
+    private static func answer(
+        _ outcome: Result<RowBlock, WireError>,
+        verb: Int,
+        _ replies: any ReplyWriter
+    ) -> Answer {
+        switch outcome {
+        case .success(let rows):
+            var bytes = ByteBuffer()
+            replies.write(rows, into: &bytes)
+            return .bytes(bytes)
+        case .failure(let error):
+            return .failure(error, verb: verb)
+        }
+    }
+
+    private func answered(_ place: Place, _ answer: Answer) {
+        state.finish(place, with: answer)
+        process()
+    }
+}

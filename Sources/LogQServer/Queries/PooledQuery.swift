@@ -1,0 +1,96 @@
+import ItemStore
+import WireProtocol
+
+/// A query for the pool: the question, its bounds, and the recipient of the answer. A verb creates it, and the
+/// connection adds the deadline and the recipient.
+struct PooledQuery<Question: Sendable, Answer: Sendable>: Sendable {
+    let collection: Collection
+    let question: Question
+    /// How long the query may take, counted from the arrival of its request.
+    var timeoutMilliseconds = 0
+    /// The most bytes that the answer takes, as values or as text.
+    var answerByteCount = 0
+    var rows: @Sendable (Answer) throws(WireError) -> RowBlock = { _ in .empty }
+
+    /// When the query gives up; nil for never.
+    var deadline: ContinuousClock.Instant?
+    /// Whether the outcome is still wanted. It may be called under the queue's lock, so it must be quick.
+    var isWanted: @Sendable () -> Bool = { true }
+    /// Takes the outcome. Called at most once, on a thread of the pool, and not if the outcome is no longer wanted.
+    var complete: @Sendable (Result<Answer, StoreError>) -> Void = { _ in }
+
+    fileprivate mutating func send(to recipient: QueryRecipient) {
+        deadline = recipient.arrival + .milliseconds(timeoutMilliseconds)
+        isWanted = recipient.isWanted
+        complete = { [rows, timeoutMilliseconds] outcome in
+            let answer = outcome.mapError { WireError($0, within: timeoutMilliseconds) }
+            recipient.deliver(answer.flatMap { answer in Result { () throws(WireError) in try rows(answer) } })
+        }
+    }
+}
+
+/// A `TOPK`. The engine stops it at its deadline.
+typealias Search = PooledQuery<TopKQuery, TopKAnswer>
+
+/// A `SAMPLE`. It does not start after its deadline. Once started, it takes about a millisecond.
+typealias Sampling = PooledQuery<SampleQuery, SampleAnswer>
+
+/// The recipient of a query's outcome.
+struct QueryRecipient: Sendable {
+    /// When the request arrived.
+    let arrival: ContinuousClock.Instant
+    let isWanted: @Sendable () -> Bool
+    /// Called at most once, on a thread of the pool.
+    let deliver: @Sendable (Result<RowBlock, WireError>) -> Void
+}
+
+/// A query that waits for the pool.
+enum QueuedQuery: Sendable {
+    case search(Search)
+    case sampling(Sampling)
+
+    var answerByteCount: Int {
+        switch self {
+        case .search(let search): search.answerByteCount
+        case .sampling(let sampling): sampling.answerByteCount
+        }
+    }
+
+    var isWanted: Bool {
+        switch self {
+        case .search(let search): search.isWanted()
+        case .sampling(let sampling): sampling.isWanted()
+        }
+    }
+
+    var deadline: ContinuousClock.Instant? {
+        switch self {
+        case .search(let search): search.deadline
+        case .sampling(let sampling): sampling.deadline
+        }
+    }
+
+    /// The same query, which sends its outcome to `recipient`.
+    func sent(to recipient: QueryRecipient) -> QueuedQuery {
+        switch self {
+        case .search(var search):
+            search.send(to: recipient)
+            return .search(search)
+        case .sampling(var sampling):
+            sampling.send(to: recipient)
+            return .sampling(sampling)
+        }
+    }
+
+    func fail(_ error: StoreError) {
+        switch self {
+        case .search(let search): search.complete(.failure(error))
+        case .sampling(let sampling): sampling.complete(.failure(error))
+        }
+    }
+}
+
+extension Search {
+    /// The most bytes that the engine holds while the search runs.
+    var selectionByteCount: Int { question.selectionByteCount(in: collection) }
+}

@@ -1,0 +1,37 @@
+package import PackedStrings
+
+/// The words of one request, in order. The parser reads every request through this protocol, so that it does not depend
+/// on the framing.
+///
+/// The bytes of a word are valid until the request has been parsed.
+package protocol WordSource {
+    /// Whether all words have been read.
+    var isAtEnd: Bool { get }
+
+    /// The number of words read so far.
+    var wordCount: Int { get }
+
+    /// The length of the name if the next word is an option, `name=value`. Nil if it is not.
+    var optionNameCount: Int? { get }
+
+    /// The next word. Nil after the last.
+    mutating func next() throws(WireError) -> UnsafeRawBufferPointer?
+
+    /// The rest of the request as one text, for JSON. Nil after the last word.
+    mutating func rest() throws(WireError) -> UnsafeRawBufferPointer?
+
+    /// Reads all remaining words as ids. At least one word must remain. More than `countMax` ids are refused with
+    /// `LIMIT`, and the message names `limit` as the most.
+    mutating func ids(countMax: Int, limit: Int) throws(WireError) -> PackedStrings
+}
+
+extension UnsafeRawBufferPointer {
+    /// The length of the name if an option, `name=value`, begins at `start`. Stops at the first byte that cannot be in
+    /// a name, because a long vector or JSON may begin there.
+    func optionNameCount(at start: Int = 0) -> Int? {
+        var at = start
+        while at < count, (self[at] | 0x20) &- UInt8(ascii: "a") < 26 || self[at] == UInt8(ascii: "_") { at += 1 }
+        guard at > start, at < count, self[at] == UInt8(ascii: "=") else { return nil }
+        return at - start
+    }
+}

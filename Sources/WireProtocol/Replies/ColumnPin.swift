@@ -1,0 +1,174 @@
+import PackedStrings
+
+/// Plain pointers to a column's memory, for use while its rows are written. A value then costs neither a reference
+/// count nor a bounds check.
+///
+/// Valid only within `Column.withPin`, which keeps the memory in place.
+struct ColumnPin {
+    private enum Source {
+        case ids(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>, from: Int)
+        case vectors(UnsafePointer<Float>, dimension: Int, isPresent: UnsafePointer<Bool>?)
+        case numbers(UnsafePointer<Double>)
+        case integers(UnsafePointer<Int64>)
+        case flags(UnsafePointer<Bool>)
+        case choices(UnsafePointer<UInt8>, words: UnsafePointer<StaticString>)
+        case json(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>, isPresent: UnsafePointer<Bool>?)
+        case texts(UnsafePointer<String>)
+    }
+
+    private let source: Source
+    private let label: StaticString?
+    /// The most bytes of a value with its label and separator, except the bytes that depend on the row.
+    private let fixedBytesMax: Int
+    /// The number of vectors written so far. The list has no entry for a row without a vector.
+    private var vectorsSeen = 0
+    /// The last number written, and its text. Many rows repeat a number, for example the probability of a uniform draw.
+    private var lastNumber = WrittenNumber()
+
+    private struct WrittenNumber {
+        var number = Double.nan
+        var text = SIMD32<UInt8>()
+        var count = 0
+    }
+
+    private init(_ source: Source, label: StaticString?, valueBytesMax: Int) {
+        self.source = source
+        self.label = label
+        fixedBytesMax = valueBytesMax + 1 + (label.map { $0.utf8CodeUnitCount + 1 } ?? 0)
+    }
+
+    /// The most bytes of the value in `row`, with its label and separator.
+    @inline(__always)
+    func bytesMax(_ row: Int) -> Int {
+        switch source {
+        case .ids(let bytes, let ends, let from):
+            fixedBytesMax + IDText.textBytesMax(Self.string(bytes, ends, from + row).count)
+        case .json(let bytes, let ends, _): fixedBytesMax + Self.string(bytes, ends, row).count
+        case .texts(let texts): fixedBytesMax + texts[row].utf8.count
+        default: fixedBytesMax
+        }
+    }
+
+    @inline(__always)
+    mutating func write(
+        _ row: Int,
+        _ cursor: inout TextCursor,
+        _ format: VectorText.Format,
+        _ powers: UnsafePointer<PowersOfTen.Entry>
+    ) {
+        if let label {
+            cursor.text(label)
+            cursor.byte(UInt8(ascii: "="))
+        }
+        switch source {
+        case .ids(let bytes, let ends, let from):
+            cursor.id(Self.string(bytes, ends, from + row))
+        case .vectors(let values, let dimension, let isPresent):
+            guard isPresent?[row] ?? true else { return cursor.byte(UInt8(ascii: "-")) }
+            let vector = UnsafeBufferPointer(start: values + vectorsSeen * dimension, count: dimension)
+            vectorsSeen += 1
+            cursor.vector(vector, format: format, powers: powers)
+        case .numbers(let numbers):
+            write(numbers[row], &cursor, powers)
+        case .integers(let integers):
+            if integers[row] < 0 { cursor.byte(UInt8(ascii: "-")) } else { cursor.integer(integers[row]) }
+        case .flags(let flags):
+            cursor.byte(flags[row] ? UInt8(ascii: "1") : UInt8(ascii: "0"))
+        case .choices(let choices, let words):
+            cursor.text(words[Int(choices[row])])
+        case .json(let bytes, let ends, let isPresent):
+            guard isPresent?[row] ?? true else { return cursor.byte(UInt8(ascii: "-")) }
+            cursor.bytes(Self.string(bytes, ends, row))
+        case .texts(let texts):
+            var text = LineReplyWriter.singleLine(texts[row])
+            text.withUTF8 { cursor.bytes(UnsafeRawBufferPointer($0)) }
+        }
+    }
+
+    @inline(__always)
+    private mutating func write(
+        _ number: Double,
+        _ cursor: inout TextCursor,
+        _ powers: UnsafePointer<PowersOfTen.Entry>
+    ) {
+        if number.isNaN { return cursor.byte(UInt8(ascii: "-")) }
+        let start = UnsafeMutableRawPointer(cursor.next)
+        if number != lastNumber.number || number == 0 {
+            cursor.number(number, powers: powers)
+            lastNumber.number = number
+            lastNumber.text = start.loadUnaligned(as: SIMD32<UInt8>.self)
+            lastNumber.count = UnsafeMutableRawPointer(cursor.next) - start
+        } else {
+            start.storeBytes(of: lastNumber.text, as: SIMD32<UInt8>.self)
+            cursor.next += lastNumber.count
+        }
+    }
+
+    @inline(__always)
+    private static func string(
+        _ bytes: UnsafeRawBufferPointer,
+        _ ends: UnsafePointer<Int32>,
+        _ index: Int
+    ) -> UnsafeRawBufferPointer {
+        let start = index == 0 ? 0 : Int(ends[index - 1])
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<Int(ends[index])])
+    }
+
+    // MARK: Pinning
+
+    static func of(_ column: Column, _ body: (ColumnPin) -> Void) {
+        func pin(_ source: Source, _ valueBytesMax: Int) {
+            body(ColumnPin(source, label: column.label, valueBytesMax: valueBytesMax))
+        }
+        switch column.values {
+        case .ids(let ids, let from):
+            ids.bytes.withUnsafeBytes { bytes in
+                ids.ends.withUnsafeBufferPointer { pin(.ids(bytes: bytes, ends: $0.baseAddress!, from: from), 0) }
+            }
+        case .vectors(let values, let dimension, let isPresent):
+            let bytesMax = VectorText.textBytesMax(dimension: dimension)
+            values.withUnsafeBufferPointer { values in
+                // If no row has a vector, there is no memory to point to, and this placeholder is never read.
+                let start = values.baseAddress ?? UnsafePointer(bitPattern: 4)!
+                withPointer(isPresent) { pin(.vectors(start, dimension: dimension, isPresent: $0), bytesMax) }
+            }
+        case .numbers(let numbers):
+            // Repeating a number stores all 32 bytes, whatever the length of its text.
+            let bytesMax = max(TextCursor.doubleBytesMax, MemoryLayout<SIMD32<UInt8>>.size)
+            numbers.withUnsafeBufferPointer { pin(.numbers($0.baseAddress!), bytesMax) }
+        case .integers(let integers):
+            integers.withUnsafeBufferPointer { pin(.integers($0.baseAddress!), 20) }
+        case .flags(let flags):
+            flags.withUnsafeBufferPointer { pin(.flags($0.baseAddress!), 1) }
+        case .choices(let choices, let words):
+            let bytesMax = words.map(\.utf8CodeUnitCount).max() ?? 0
+            choices.withUnsafeBufferPointer { choices in
+                words.withUnsafeBufferPointer { words in
+                    pin(.choices(choices.baseAddress!, words: words.baseAddress!), bytesMax)
+                }
+            }
+        case .json(let texts, let isPresent):
+            texts.bytes.withUnsafeBytes { bytes in
+                texts.ends.withUnsafeBufferPointer { ends in
+                    withPointer(isPresent) { pin(.json(bytes: bytes, ends: ends.baseAddress!, isPresent: $0), 1) }
+                }
+            }
+        case .texts(let texts):
+            texts.withUnsafeBufferPointer { pin(.texts($0.baseAddress!), 0) }
+        }
+    }
+
+    private static func withPointer(_ flags: [Bool]?, _ body: (UnsafePointer<Bool>?) -> Void) {
+        guard let flags else { return body(nil) }
+        flags.withUnsafeBufferPointer { body($0.baseAddress) }
+    }
+}
+
+extension Column {
+    /// Calls `body` with pointers to the column's memory. The column must have at least one row.
+    func withPin<R>(_ body: (ColumnPin) -> R) -> R {
+        var result: R?
+        ColumnPin.of(self) { result = body($0) }
+        return result!
+    }
+}

@@ -1,0 +1,37 @@
+package import NIOCore
+
+/// Writes replies in the encoding of a connection. Verbs produce only rows and errors, so another encoding would change
+/// no verb.
+///
+/// A reply may be written at once, or as a header and then blocks of rows. The server answers a request for thousands
+/// of ids in blocks, so that other connections get their turn.
+package protocol ReplyWriter: Sendable {
+    var vectorFormat: VectorText.Format { get set }
+
+    /// The longest reply, header and rows together.
+    var replyBytesMax: Int { get }
+
+    func write(_ error: WireError, into buffer: inout ByteBuffer)
+
+    /// Writes the header of a reply that has `count` rows.
+    func beginRows(count: Int, into buffer: inout ByteBuffer)
+
+    /// Appends rows to the reply that began at `start`. Returns false if the reply gets longer than `replyBytesMax`;
+    /// some of the rows may then be missing.
+    func writeRows(_ rows: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool
+}
+
+extension ReplyWriter {
+    /// Appends a whole reply. A reply longer than `replyBytesMax` is replaced by a `LIMIT` error.
+    package func write(_ rows: RowBlock, into buffer: inout ByteBuffer) {
+        let start = buffer.writerIndex
+        beginRows(count: rows.count, into: &buffer)
+        if !writeRows(rows, into: &buffer, start: start) { replaceByTooLong(in: &buffer, start: start) }
+    }
+
+    /// Replaces the reply that began at `start` by the error for a reply that is too long.
+    package func replaceByTooLong(in buffer: inout ByteBuffer, start: Int) {
+        buffer.moveWriterIndex(to: start)
+        write(.replyTooLong(bytesMax: replyBytesMax), into: &buffer)
+    }
+}

@@ -1,0 +1,48 @@
+package import PackedStrings
+
+/// Some rows of a reply as values, stored by column. A row has one value of each column.
+///
+/// The store answers thousands of ids column by column, and a column costs one allocation instead of one for each row.
+package struct RowBlock: Sendable {
+    package var count: Int
+    package var columns: [Column]
+
+    package init(count: Int, _ columns: [Column]) {
+        self.count = count
+        self.columns = columns
+    }
+
+    /// The reply to a request that succeeded and has no rows.
+    package static let empty = RowBlock(count: 0, [])
+}
+
+/// One value for each row, all of one kind. A column with a label is written `label=value`.
+package struct Column: Sendable {
+    package var label: StaticString?
+    package var values: Values
+
+    package init(_ values: Values, label: StaticString? = nil) {
+        self.values = values
+        self.label = label
+    }
+
+    package enum Values: Sendable {
+        /// Ids. The first row has the id at index `from`.
+        case ids(PackedStrings, from: Int = 0)
+        /// The vectors, one after another, of the rows that have one. `isPresent` is nil if all rows have one.
+        case vectors([Float], dimension: Int, isPresent: [Bool]? = nil)
+        /// NaN is written `-`.
+        case numbers([Double])
+        /// A negative integer is written `-`.
+        case integers([Int64])
+        /// True is written `1`, false `0`.
+        case flags([Bool])
+        /// Indices into a list of words.
+        case choices([UInt8], among: [StaticString])
+        /// JSON. It extends to the end of the row, so it must be the last column. `isPresent` is nil if all rows have
+        /// an object.
+        case json(PackedStrings, isPresent: [Bool]? = nil)
+        /// One word, or in the last column any text up to the end of the row.
+        case texts([String])
+    }
+}
