@@ -102,14 +102,41 @@ extension CollectionConfiguration {
     /// The first parameter in which the two differ, by its name in the protocol. Nil if they are equal.
     func difference(from requested: CollectionConfiguration, withSeed: Bool) -> String? {
         func differ(_ value: (CollectionConfiguration) -> some Equatable) -> Bool { value(self) != value(requested) }
-        let differences = [
+        return Self.first(of: [
             ("dim", differ(\.dimension)), ("metric", differ(\.metric)), ("alpha", differ(\.alpha)),
             ("half_life", differ(\.halfLife)), ("estimator", differ { $0.sketch == nil }),
             ("recent", differ(\.recentCount)), ("max_ids", differ(\.idCountMax)),
             ("buckets", differ(\.sketch?.bucketCount)), ("hashes", differ(\.sketch?.hashCount)),
             ("seed", withSeed && differ(\.sketch?.seed)),
-        ]
-        return differences.first(where: \.1)?.0
+        ])
+    }
+
+    /// The first parameter of the estimator in which the two differ, by its name in the protocol. If there is none, the
+    /// statistics of one collection have the same meaning in the other.
+    func estimatorDifference(from other: CollectionConfiguration) -> String? {
+        Self.first(of: [
+            ("alpha", alpha != other.alpha), ("half_life", halfLife != other.halfLife),
+            ("estimator", (sketch == nil) != (other.sketch == nil)),
+            ("buckets", sketch?.bucketCount != other.sketch?.bucketCount),
+            ("hashes", sketch?.hashCount != other.sketch?.hashCount), ("seed", sketch?.seed != other.sketch?.seed),
+        ])
+    }
+
+    private static func first(of differences: [(String, Bool)]) -> String? {
+        differences.first(where: \.1)?.0
+    }
+
+    /// The same configuration for other vectors. Nil keeps the value.
+    func with(dimension: Int?, metric: Metric?) -> CollectionConfiguration {
+        CollectionConfiguration(
+            dimension: dimension ?? self.dimension,
+            metric: metric ?? self.metric,
+            alpha: alpha,
+            halfLife: halfLife,
+            recentCount: recentCount,
+            idCountMax: idCountMax,
+            sketch: sketch
+        )
     }
 }
 

@@ -51,15 +51,33 @@ extension LogQClient {
         )
     }
 
+    /// Creates a collection with the parameters of another one. See
+    /// ``LogQRequest/create(_:like:dimension:metric:ifMissing:)``.
+    public func create(
+        _ collection: String,
+        like: String,
+        dimension: Int? = nil,
+        metric: Metric? = nil,
+        ifMissing: Bool = false
+    ) async throws(LogQError) {
+        try await send(
+            .create(collection, like: like, dimension: dimension, metric: metric, ifMissing: ifMissing)
+        )
+    }
+
     /// Removes a collection with all its items.
     public func drop(_ collection: String) async throws(LogQError) {
         try await send(.drop(collection))
     }
 
     /// Exchanges the names of two collections. All clients see the change at the same moment. See
-    /// ``LogQRequest/swap(_:_:)``.
-    public func swap(_ first: String, _ second: String) async throws(LogQError) {
-        try await send(.swap(first, second))
+    /// ``LogQRequest/swap(_:_:statistics:)``.
+    public func swap(
+        _ first: String,
+        _ second: String,
+        statistics: SwappedStatistics = .move
+    ) async throws(LogQError) {
+        try await send(.swap(first, second, statistics: statistics))
     }
 
     /// All collections, ordered by name.

@@ -49,6 +49,31 @@ extension LogQRequest where Reply == Void {
         )
     }
 
+    /// `CREATE … like=`: creates an empty collection with the parameters of another one, except for its vectors.
+    ///
+    /// - Parameters:
+    ///   - like: the collection with the parameters. The seed of a sketch is taken too.
+    ///   - dimension: the length of every embedding; that of the other collection if nil.
+    ///   - metric: how scores are computed; that of the other collection if nil.
+    ///   - ifMissing: accepts a collection of that name with the same parameters, which stays as it is.
+    public static func create(
+        _ collection: String,
+        like: String,
+        dimension: Int? = nil,
+        metric: Metric? = nil,
+        ifMissing: Bool = false
+    ) -> LogQRequest {
+        LogQRequest(
+            RequestLine("CREATE", collection, isWrite: true) { (writer) throws(WireError) in
+                try RequestWriter.check(like, of: "collection")
+                writer.option("like", like)
+                if let dimension { writer.option("dim", Int64(dimension)) }
+                if let metric { writer.option("metric", metric.rawValue) }
+                if ifMissing { writer.option("if_missing", "true") }
+            }
+        )
+    }
+
     /// `DROP`: removes the collection and all its items.
     public static func drop(_ collection: String) -> LogQRequest {
         LogQRequest(RequestLine("DROP", collection, isWrite: true))
@@ -57,10 +82,19 @@ extension LogQRequest where Reply == Void {
     /// `SWAP`: exchanges the names of two collections, which may differ in dimension and metric.
     ///
     /// To replace a model, load a collection `next` and swap it with `live`. A second swap restores the old one.
-    public static func swap(_ first: String, _ second: String) -> LogQRequest {
+    ///
+    /// - Parameters:
+    ///   - statistics: with `.stay`, the first name keeps its statistics, runs and producers: its new collection takes
+    ///     a copy. So a trainer goes on as if nothing had happened.
+    public static func swap(
+        _ first: String,
+        _ second: String,
+        statistics: SwappedStatistics = .move
+    ) -> LogQRequest {
         LogQRequest(
             RequestLine("SWAP", first, isWrite: true) { (writer) throws(WireError) in
                 try writer.name(second, of: "collection")
+                if statistics != .move { writer.option("statistics", statistics.rawValue) }
             }
         )
     }

@@ -8,6 +8,14 @@ public enum Metric: String, Sendable, CaseIterable {
     case l2
 }
 
+/// Whose statistics, runs and producers the first collection of a swap has afterwards.
+public enum SwappedStatistics: String, Sendable, CaseIterable {
+    /// Those of the second one: they move with the embeddings.
+    case move
+    /// Its own, as before.
+    case stay
+}
+
 /// A name and a value from `HELLO` or `INFO`.
 public struct NamedValue: Sendable, Hashable {
     public let name: String

@@ -69,11 +69,14 @@ struct CreateCommand: ClientCommand {
     @Argument(help: "Its name: 1 to 64 of A-Z a-z 0-9 _ -.")
     var collection: String
 
-    @Option(help: "The length of its embeddings.")
-    var dim: Int
+    @Option(help: "The length of its embeddings. Required without --like.")
+    var dim: Int?
 
-    @Option(help: "How items are scored. A larger score is better with each.")
-    var metric = MetricArgument(.dot)
+    @Option(help: "Take the parameters of this collection; only --dim and --metric may differ.")
+    var like: String?
+
+    @Option(help: "How items are scored (default: dot). A larger score is better with each.")
+    var metric: MetricArgument?
 
     @Option(help: "The weight of the newest gap in the estimate of p, above 0 and at most 1 (default: 0.01).")
     var alpha: Double?
@@ -99,6 +102,16 @@ struct CreateCommand: ClientCommand {
     var ifMissing = false
 
     mutating func validate() throws {
+        guard dim != nil || like != nil else {
+            throw ValidationError("got no --dim, expected --dim or --like")
+        }
+        let others: [(String, Bool)] = [
+            ("--alpha", alpha != nil), ("--half-life", halfLife != nil), ("--recent", recent != nil),
+            ("--max-ids", maxIds != nil), ("--sketch-buckets", sketchBuckets != nil),
+        ]
+        if let like, let other = others.first(where: \.1)?.0 {
+            throw ValidationError("got \(other) with --like, which takes it from '\(like)'")
+        }
         if let sketchHashes, sketchBuckets == nil {
             throw ValidationError(
                 "got --sketch-hashes \(sketchHashes) without --sketch-buckets, expected both, or no --sketch-hashes"
@@ -113,10 +126,20 @@ struct CreateCommand: ClientCommand {
     }
 
     func report(_ client: LogQClient) async throws -> Report {
+        if let like {
+            try await client.create(
+                collection,
+                like: like,
+                dimension: dim,
+                metric: metric?.metric,
+                ifMissing: ifMissing
+            )
+            return .done
+        }
         try await client.create(
             collection,
-            dimension: dim,
-            metric: metric.metric,
+            dimension: dim ?? 0,
+            metric: metric?.metric ?? .dot,
             alpha: alpha,
             halfLife: halfLife,
             recentCount: recent,
@@ -149,7 +172,11 @@ struct SwapCommand: ClientCommand {
         abstract: "Let two collections exchange their names, at once.",
         discussion: """
             To replace a model, load its embeddings into another collection, then swap the two. The old embeddings \
-            stay under the other name, and the same command restores them: logq swap items items-next
+            stay under the other name, and the same command restores them:
+
+            logq swap items items-next --statistics stay
+
+            With --statistics stay, a trainer that observes items goes on with the counts and gaps it has.
             """
     )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
@@ -157,8 +184,15 @@ struct SwapCommand: ClientCommand {
     @Argument var first: String
     @Argument var second: String
 
+    @Option(help: "Whose statistics the first name has then: those of the second (move), or its own as before (stay).")
+    var statistics = Statistics.move
+
+    enum Statistics: String, CaseIterable, ExpressibleByArgument {
+        case move, stay
+    }
+
     func report(_ client: LogQClient) async throws -> Report {
-        try await client.swap(first, second)
+        try await client.swap(first, second, statistics: statistics == .stay ? .stay : .move)
         return .done
     }
 }

@@ -202,8 +202,45 @@ import VectorIndex
         ]
     }
 
+    private static var handoverOperations: [(name: String, encode: (inout OperationEncoder) -> Void)] {
+        [
+            (
+                "handover",
+                {
+                    let totals = StoredTotals(
+                        firstStep: 1,
+                        lastStep: 9,
+                        hitWeight: 1,
+                        recentPosition: 70,
+                        lateness: 2,
+                        pace: FrequencyTotals.Pace(steps: 8, count: 4)
+                    )
+                    $0.handover(collection: 7, totals)
+                }
+            ),
+            (
+                "statistics",
+                {
+                    let record = Statistics(
+                        lastStep: 9,
+                        gap: 2,
+                        count: 4,
+                        gapCount: 1,
+                        closedDistance: 3,
+                        openSteps: 5
+                    )
+                    $0.statistics(collection: 7, [StatisticsEntry(row: 6, record)])
+                }
+            ),
+            (
+                "recent",
+                { $0.recent(collection: 7, position: 70, [RecentBank.Entry(row: 1, generation: 5)]) }
+            ),
+        ]
+    }
+
     @Test func operationsHaveTheseBytes() throws {
-        let lines = Self.operations.map { name, encode in
+        let lines = (Self.operations + Self.handoverOperations).map { name, encode in
             var encoder = OperationEncoder()
             encode(&encoder)
             return name + " = " + encoder.withBytes { Self.hexadecimal($0.dropFirst(JournalGroup.headerByteCount)) }
@@ -230,6 +267,11 @@ import VectorIndex
             drop = 0b070000 00
             swap = 0c070000 00016108 00000001 62
             source = 0d000000 00090000 00000000 00036c6f 67
+            handover = 13070000 00010000 00000000 00090000 00000000 00000000 000000f0 3f460000 00000000 00020000 \
+                00000000 00080000 00000000 00040000 00000000 00
+            statistics = 14070000 00010000 00060000 00090000 00000000 00000000 00000000 40000000 00000010 40010000 \
+                00030000 00050000 00000000 00
+            recent = 15070000 00460000 00000000 00010000 00010000 00050000 00
             """
         #expect(lines == Self.lines(of: expected))
     }

@@ -62,21 +62,26 @@ import Testing
                 RecentBank.Entry(row: UInt32(all.count + $0), generation: 1)
             }
             var changed = Set<Int>()
-            bank.set(UInt64(all.count), run) {
+            bank.set(UInt64(all.count), run, movesPosition: true) {
                 changed.insert($0)
                 return true
             }
             all += run
             #expect(bank.position == UInt64(all.count))
             let isRight = bank.entries.map(\.row).sorted() == all.suffix(capacity).map(\.row)
+            #expect(bank.observations == all.suffix(capacity))
             #expect(isRight, "after \(all.count) observations")
             let chunks = (all.count - run.count..<all.count).map { $0 % max(capacity, 1) / RecentBank.entriesInRecord }
             #expect(changed == (capacity == 0 ? [] : Set(chunks)))
         }
         // Chunks for which the closure returns false must not change.
         let before = bank.entries
-        bank.set(UInt64(all.count), [RecentBank.Entry(row: 0, generation: 9)]) { _ in false }
+        let entry = [RecentBank.Entry(row: 0, generation: 9)]
+        bank.set(UInt64(all.count), entry, movesPosition: true) { _ in false }
         #expect(bank.entries == before && bank.position == UInt64(all.count) + 1)
+        #expect(bank.observations.count == min(capacity, all.count + 1))
+        bank.set(UInt64(all.count) + 9, entry, movesPosition: false) { _ in false }
+        #expect(bank.position == UInt64(all.count) + 1)
     }
 
     @Test func aRecordSetFindsItsRecordsInOrder() {
@@ -127,6 +132,11 @@ import Testing
         encoder.drop(collection: 12)
         encoder.swap((13, "b"), (14, "a"))
         encoder.source(SourcePosition(source: "log", sequence: 15))
+        let other = try Collection(number: 20, configuration: CollectionConfiguration(dimension: 1))
+        encoder.handover(collection: 16, StoredTotals(other))
+        let record = Statistics(lastStep: 1, gap: 2, count: 3, gapCount: 4)
+        encoder.statistics(collection: 16, [StatisticsEntry(row: 17, record)])
+        encoder.recent(collection: 16, position: 18, [RecentBank.Entry(row: 19, generation: 1)])
         var seen: [String] = []
         try encoder.withBytes { bytes in
             var reader = OperationReader(group: UnsafeRawBufferPointer(bytes))
@@ -143,6 +153,7 @@ import Testing
                 "10 sketch observation 14 1 18446744073709551615",
                 "10 sketch frequencies 15 3 gap Optional(1.5) count nil smallest 2.0 of 9",
                 "11 create new of dimension 3", "12 drop", "13 swap b, 14 a", "0 source log 15",
+                "16 handover -1 to -1", "16 statistics 17 3.0", "16 recent 18 19",
             ]
         )
     }
@@ -176,6 +187,9 @@ import Testing
             }()
         case .producer(let entry, let place): "producer \(entry.name) \(entry.number) \(entry.step) at \(place ?? -1)"
         case .run(let run, let place): "run \(run.name) \(run.offset) \(run.lastStep) at \(place)"
+        case .handover(let totals): "handover \(totals.firstStep) to \(totals.lastStep)"
+        case .statistics(let entries): "statistics " + entries.map { "\($0.row) \($0.record.count)" }.joined()
+        case .recent(let position, let entries): "recent \(position) " + entries.map { "\($0.row)" }.joined()
         case .clock(let old, let new): "clock \(old.step) to \(new.step) \(new.exponent) \(new.weight)"
         }
     }

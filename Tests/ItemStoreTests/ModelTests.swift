@@ -30,7 +30,7 @@ private struct ModelRun {
     private let seed: UInt64
     private(set) var checkpointPassCount = 0
 
-    private static let names = ["a", "wide", "cosine", "drift", "sketch", "drift-sketch"]
+    private static let names = ["a", "twin", "wide", "cosine", "drift", "sketch", "sketch-twin", "drift-sketch"]
 
     init(seed: UInt64) throws {
         self.seed = seed

@@ -27,7 +27,13 @@ struct RandomWrites {
         case 0..<3: return .create(name: name, defaultConfiguration(name))
         case 3:
             return Int.random(in: 0..<8, using: &random) == 0 ? .drop(name: name) : .create(name: name, configuration)
-        case 4: return .swap(name, names.randomElement(using: &random)!)
+        case 4:
+            let other = names.randomElement(using: &random)!
+            switch Int.random(in: 0..<4, using: &random) {
+            case 0: return .createLike(name: name, like: other, dimension: 2, metric: nil)
+            case 1: return .swap(name, other)
+            default: return .swap(name, other, .stay)
+            }
         case 5..<45:
             let isWrong = Int.random(in: 0..<30, using: &random) == 0
             let vector = (0..<configuration.dimension + (isWrong ? 1 : 0)).map { _ in
@@ -77,7 +83,7 @@ struct RandomWrites {
         // Steps reach 3,000, which is several epochs.
         case "drift": CollectionConfiguration(dimension: 2, halfLife: 2, recentCount: 0)
         // With this few buckets, 60 ids collide all the time.
-        case "sketch":
+        case "sketch", "sketch-twin":
             CollectionConfiguration(
                 dimension: 2,
                 alpha: 0.1,
@@ -90,6 +96,8 @@ struct RandomWrites {
                 sketch: SketchLayout(bucketCount: 5_000, hashCount: 2, seed: 12)
             )
         case "capped": CollectionConfiguration(dimension: 2, idCountMax: 40)
+        // Statistics can be handed over between this one and the default, although the other parameters differ.
+        case "twin": CollectionConfiguration(dimension: 3, metric: .l2, recentCount: 300)
         default: CollectionConfiguration(dimension: 4, recentCount: 700)
         }
     }

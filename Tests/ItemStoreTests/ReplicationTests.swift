@@ -9,7 +9,7 @@ import Testing
 
 /// A store that applies the operations of another one reaches the same state, bit for bit.
 @Suite struct ReplicationTests {
-    private static let names = ["a", "wide", "drift", "sketch", "capped"]
+    private static let names = ["a", "twin", "wide", "drift", "sketch", "capped"]
 
     private struct Group {
         let number: UInt64

@@ -19,6 +19,14 @@ struct StoreModel {
         /// With a half-life, the hits that make up the count: their number, and their step.
         var hits: [Hits] = []
 
+        var isSeen: Bool { self.set.step >= 0 || !steps.isEmpty }
+
+        func with(statisticsOf other: Item) -> Item {
+            var item = other
+            (item.vector, item.features) = (vector, features)
+            return item
+        }
+
         struct Hits: Equatable {
             let step: Int64
             let count: Double
@@ -61,6 +69,20 @@ struct StoreModel {
                     decay: CountDecay(halfLife: configuration.halfLife)
                 )
             )
+        }
+
+        /// Forgets the own statistics, and with them the ids of which nothing else is known.
+        mutating func takeStatistics(of other: ModelCollection) {
+            for (id, item) in items {
+                items[id] = item.vector == nil && item.features == nil ? nil : item.with(statisticsOf: Item())
+            }
+            for (id, item) in other.items where item.isSeen {
+                items[id] = (items[id] ?? Item()).with(statisticsOf: item)
+            }
+            (firstStep, lastStep, lateness) = (other.firstStep, other.lastStep, other.lateness)
+            sequences = other.sequences
+            observed = other.observed.suffix(other.configuration.recentCount)
+            (sketch, sketchTotals) = (other.sketch, other.sketchTotals)
         }
 
         func estimate(_ id: [UInt8]) -> FrequencyEstimate {
@@ -155,8 +177,31 @@ struct StoreModel {
             return .done
         case .drop(let name):
             return collections.removeValue(forKey: name) == nil ? .failed(.noCollection) : .done
-        case .swap(let first, let second):
-            guard let old = collections[first], let new = collections[second] else { return .failed(.noCollection) }
+        case .createLike(let name, let like, let dimension, let metric, let ifExists):
+            guard let configuration = collections[like]?.configuration else { return .failed(.noCollection) }
+            return apply(
+                .create(
+                    name: name,
+                    CollectionConfiguration(
+                        dimension: dimension ?? configuration.dimension,
+                        metric: metric ?? configuration.metric,
+                        alpha: configuration.alpha,
+                        halfLife: configuration.halfLife,
+                        recentCount: configuration.recentCount,
+                        sketch: configuration.sketch
+                    ),
+                    ifExists: ifExists
+                )
+            )
+        case .swap(let first, let second, let statistics):
+            guard let old = collections[first], var new = collections[second] else { return .failed(.noCollection) }
+            if statistics == .stay {
+                let (a, b) = (old.configuration, new.configuration)
+                guard a.alpha == b.alpha, a.halfLife == b.halfLife, a.sketch == b.sketch else {
+                    return .failed(.badRequest)
+                }
+                if first != second { new.takeStatistics(of: old) }
+            }
             (collections[first], collections[second]) = (new, old)
             return .done
         case .setClock: preconditionFailure("the model has no clock to set")
@@ -173,7 +218,7 @@ struct StoreModel {
 
     private static func apply(_ write: Write, to collection: inout ModelCollection) -> Expected {
         switch write {
-        case .create, .drop, .swap, .setClock, .replicate: preconditionFailure()
+        case .create, .createLike, .drop, .swap, .setClock, .replicate: preconditionFailure()
         case .put(_, let id, let vector, let features):
             if vector.count != collection.configuration.dimension { return .failed(.dimension) }
             if collection.configuration.metric == .cosine, vector.allSatisfy({ $0 == 0 }) { return .failed(.badVector) }

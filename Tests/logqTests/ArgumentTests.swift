@@ -89,7 +89,14 @@ import Testing
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--strength", "-0.5").strength == -0.5)
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]", "--sample", "2").topKSample == .top(2))
         #expect(try parse(TopKCommand.self, "topk", "items", "5", "[1]").topKSample == nil)
-        #expect(try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2").metric.metric == .l2)
+        let create = try parse(CreateCommand.self, "create", "c", "--dim", "3", "--metric", "l2")
+        #expect(create.metric?.metric == .l2)
+        #expect(throws: (any Error).self) { try parse(CreateCommand.self, "create", "c") }
+        #expect(throws: (any Error).self) {
+            try parse(CreateCommand.self, "create", "c", "--like", "d", "--alpha", "1")
+        }
+        #expect(try parse(CreateCommand.self, "create", "c", "--like", "d").like == "d")
+        #expect(try parse(SwapCommand.self, "swap", "a", "b", "--statistics", "stay").statistics == .stay)
         #expect(try parse(GetCommand.self, "get", "items", "--", "-dash").ids == ["-dash"])
     }
 

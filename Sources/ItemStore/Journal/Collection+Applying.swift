@@ -47,6 +47,12 @@ extension Collection {
             try applySketchObservation(hit, lateness, hashes, group)
         case .sketchFrequencies(let hit, let entries):
             try applySketchFrequencies(hit, entries, group)
+        case .handover(let totals):
+            applyHandover(totals, group)
+        case .statistics(let entries):
+            try applyStatistics(entries, group)
+        case .recent(let position, let entries):
+            drawLock.withWriteLock { setRecent(position, entries, group) }
         case .create, .drop, .swap, .source:
             preconditionFailure("got an operation of the store")
         }

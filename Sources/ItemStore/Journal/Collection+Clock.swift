@@ -46,7 +46,7 @@ extension Collection {
 
     /// Builds the population again, because its counts may be in a later epoch than the clock now. Call under the draw
     /// lock.
-    private func rebuildPopulation() {
+    func rebuildPopulation() {
         population = WeightedRows()
         let totals = totals
         for row in 0..<owner.rowCount {

@@ -25,12 +25,17 @@ extension Collection {
                     estimator.observe(&record, hit)
                     if !mayBeLate { estimator.close(&record, through: .max) }
                 }
-                recent.set(position + UInt64(turn.lowerBound), entries[turn]) { record in
-                    guard recentRecords.isDue(group, for: record) else { return false }
-                    recentRecords.dirty.insert(record)
-                    return true
-                }
+                setRecent(position + UInt64(turn.lowerBound), entries[turn], group)
             }
+        }
+    }
+
+    /// Writes observations to the bank. Call under the draw lock.
+    func setRecent(_ position: UInt64, _ entries: some RandomAccessCollection<RecentBank.Entry>, _ group: UInt64) {
+        recent.set(position, entries, movesPosition: totalsRecord.isDue(group, for: 0)) { record in
+            guard recentRecords.isDue(group, for: record) else { return false }
+            recentRecords.dirty.insert(record)
+            return true
         }
     }
 

@@ -24,6 +24,9 @@ import SamplingFrequency
 ///    16 producer     place 2 | number 8 | step 8 | name length 1 | name
 ///    17 observe      as 5
 ///    18 sketch observation  as 8
+///    19 handover     56 bytes of `StoredTotals`
+///    20 statistics   entries 4 | (row or bucket 4 | 40 bytes of statistics) x entries
+///    21 recent       position 8 | entries 4 | (row 4 | generation 4) x entries
 ///
 /// Codes 5, 7 and 8 are those of schema version 2, which are read but no longer written. Its observations made no gap
 /// if they were late (`Lateness`).
@@ -46,6 +49,11 @@ enum Operation {
     case source(SourcePosition)
     case run(TrainerRun, place: Int)
     case clock(from: Hit, to: Hit)
+    /// The collection forgets all statistics, producers and runs. The next operations set those of another collection,
+    /// which has these totals.
+    case handover(StoredTotals)
+    case statistics(entries: RowEntries<StatisticsEntry>)
+    case recent(position: UInt64, entries: RowEntries<RecentBank.Entry>)
 
     static let hashByteCount = 8
 
@@ -76,6 +84,9 @@ enum Operation {
         case producer = 16
         case observe = 17
         case sketchObservation = 18
+        case handover = 19
+        case statistics = 20
+        case recent = 21
     }
 }
 
@@ -119,5 +130,26 @@ struct FrequencyEntry: RowEntry {
         row = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         gap = double(offset + 4)
         count = double(offset + 12)
+    }
+}
+
+/// One entry of a `statistics` operation.
+struct StatisticsEntry: RowEntry {
+    static let byteCount = 4 + Statistics.encodedByteCount
+
+    /// In a collection with a sketch, the number of a bucket.
+    let row: UInt32
+    let record: Statistics
+
+    init(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+        var bytes = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + Self.byteCount]))
+        // The length was checked, so no field is missing.
+        row = bytes.integer(UInt32.self)!
+        record = Statistics(&bytes)!
+    }
+
+    init(row: UInt32, _ record: Statistics) {
+        self.row = row
+        self.record = record
     }
 }

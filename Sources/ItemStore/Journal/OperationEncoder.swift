@@ -5,11 +5,18 @@ struct OperationEncoder {
     /// Room for the group's header, then the operations so far.
     private(set) var bytes = [UInt8](repeating: 0, count: JournalGroup.headerByteCount)
 
+    private static let keptCapacityMax = 32 << 20
+
     var isEmpty: Bool { bytes.count == JournalGroup.headerByteCount }
     var byteCount: Int { bytes.count }
 
+    /// Keeps the memory, unless the group was unusually large.
     mutating func removeAll() {
-        bytes.removeLast(bytes.count - JournalGroup.headerByteCount)
+        if bytes.capacity > Self.keptCapacityMax {
+            self = OperationEncoder()
+        } else {
+            bytes.removeLast(bytes.count - JournalGroup.headerByteCount)
+        }
     }
 
     mutating func withBytes<R>(_ body: (UnsafeMutableRawBufferPointer) throws -> R) rethrows -> R {
@@ -89,6 +96,29 @@ struct OperationEncoder {
         hit(new)
     }
 
+    mutating func handover(collection: UInt32, _ totals: StoredTotals) {
+        begin(.handover, collection)
+        append(byteCount: StoredTotals.byteCount) { totals.encode(into: &$0) }
+    }
+
+    mutating func statistics(collection: UInt32, _ entries: [StatisticsEntry]) {
+        begin(.statistics, collection)
+        integer(UInt32(entries.count))
+        append(byteCount: entries.count * StatisticsEntry.byteCount) { fields in
+            for entry in entries {
+                fields.integer(entry.row)
+                entry.record.encode(into: &fields)
+            }
+        }
+    }
+
+    mutating func recent(collection: UInt32, position: UInt64, _ entries: [RecentBank.Entry]) {
+        begin(.recent, collection)
+        integer(position)
+        integer(UInt32(entries.count))
+        entries.withUnsafeBytes { bytes.append(contentsOf: $0) }
+    }
+
     mutating func sketchObservation(collection: UInt32, _ hit: Hit, hashes: [UInt64]) {
         begin(.sketchObservation, collection)
         self.hit(hit)
@@ -112,12 +142,7 @@ struct OperationEncoder {
     mutating func create(collection: UInt32, _ record: CatalogueRecord) {
         begin(.create, collection)
         integer(UInt16(record.byteCount))
-        let start = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: record.byteCount))
-        bytes.withUnsafeMutableBytes { all in
-            var fields = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: all[start...]))
-            record.encode(into: &fields)
-        }
+        append(byteCount: record.byteCount) { record.encode(into: &$0) }
     }
 
     mutating func drop(collection: UInt32) {
@@ -141,6 +166,16 @@ struct OperationEncoder {
     /// Appends operations that another store has encoded.
     mutating func append(_ operations: [UInt8]) {
         bytes.append(contentsOf: operations)
+    }
+
+    /// Appends this many bytes, which `body` writes.
+    private mutating func append(byteCount: Int, _ body: (inout ByteWriter) -> Void) {
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: byteCount))
+        bytes.withUnsafeMutableBytes { all in
+            var fields = ByteWriter(UnsafeMutableRawBufferPointer(rebasing: all[start...]))
+            body(&fields)
+        }
     }
 
     private mutating func name(_ name: String) {

@@ -72,6 +72,8 @@ struct OperationReader {
             return .sketchFrequencies(hit, entries: entries)
         case .run, .clock, .producer:
             return decodeOfTrainer(code)
+        case .handover, .statistics, .recent:
+            return decodeOfHandover(code)
         case .create, .drop, .swap, .source:
             return decodeOfStore(code)
         }
@@ -92,6 +94,21 @@ struct OperationReader {
             return .run(TrainerRun(name: name, offset: first, lastStep: second), place: Int(place))
         }
         return .producer(ProducerEntry(name: name, number: first, step: second), place: Int(place))
+    }
+
+    private mutating func decodeOfHandover(_ code: Operation.Code) -> Operation? {
+        switch code {
+        case .handover:
+            guard let fields = bytes.bytes(StoredTotals.byteCount) else { return nil }
+            var reader = ByteReader(fields)
+            return StoredTotals(&reader).map { .handover($0) }
+        case .statistics:
+            return decodeEntries(of: StatisticsEntry.self).map { .statistics(entries: $0) }
+        default:
+            guard let position = bytes.integer(UInt64.self), let entries = decodeEntries(of: RecentBank.Entry.self)
+            else { return nil }
+            return .recent(position: position, entries: entries)
+        }
     }
 
     private mutating func decodeOfStore(_ code: Operation.Code) -> Operation? {

@@ -32,12 +32,14 @@ struct RecentBank: Sendable {
     static func byteCount(capacity: Int) -> Int { capacity * Entry.byteCount }
 
     /// Writes observations that begin at `position` in the stream. Skips records for which `mayChange` returns false.
+    /// Without `movesPosition`, the position of the bank is already that of a later group.
     mutating func set(
         _ position: UInt64,
         _ observations: some RandomAccessCollection<Entry>,
+        movesPosition: Bool,
         mayChange: (_ record: Int) -> Bool
     ) {
-        restore(position: position + UInt64(observations.count))
+        if movesPosition { restore(position: position + UInt64(observations.count)) }
         guard capacity > 0 else { return }
         var place = Int(position % UInt64(capacity))
         var rest = observations[...]
@@ -61,9 +63,36 @@ struct RecentBank: Sendable {
         entries[place] = entry
     }
 
+    /// Removes the entries of a record.
+    mutating func removeEntries(ofRecord record: Int) {
+        for place in places(ofRecord: record) { entries[place] = .none }
+        if let last = entries.lastIndex(where: { $0 != .none }) {
+            entries.removeLast(entries.count - last - 1)
+        } else {
+            entries.removeAll(keepingCapacity: true)
+        }
+    }
+
     /// The entries of one stored record.
     func entries(ofRecord record: Int) -> ArraySlice<Entry> {
-        entries[record * Self.entriesInRecord..<min((record + 1) * Self.entriesInRecord, entries.count)]
+        entries[places(ofRecord: record)]
+    }
+
+    /// The places of a record that the bank has reached.
+    private func places(ofRecord record: Int) -> Range<Int> {
+        let first = min(record * Self.entriesInRecord, entries.count)
+        return first..<min(first + Self.entriesInRecord, entries.count)
+    }
+
+    /// The observations in the bank, the oldest first.
+    var observations: [Entry] {
+        guard capacity > 0 else { return [] }
+        let oldest = position < UInt64(capacity) ? 0 : Int(position % UInt64(capacity))
+        let places = oldest..<oldest + min(capacity, Int(clamping: position))
+        return places.map { place in
+            let place = place % capacity
+            return place < entries.count ? entries[place] : .none
+        }
     }
 
     /// Restores a stored record. Returns false if the bank has no room for it.
@@ -76,6 +105,10 @@ struct RecentBank: Sendable {
 
     mutating func restore(position: UInt64) {
         self.position = max(self.position, position)
+    }
+
+    mutating func reset(position: UInt64) {
+        self.position = position
     }
 }
 

@@ -193,6 +193,34 @@ final class SketchBuckets: @unchecked Sendable {
         }
     }
 
+    /// Sets buckets, except in pages for which `isDue` returns false. `sum` is kept as above.
+    func set(
+        _ entries: RowEntries<StatisticsEntry>,
+        sum: inout ExactSum,
+        isDue: (_ page: Int) -> Bool
+    ) {
+        lock.withWriteLock {
+            for entry in entries {
+                let bucket = Int(entry.row)
+                guard isDue(Self.page(of: bucket)) else { continue }
+                change(bucket) { record in
+                    if bucket < layout.bucketCount { sum.subtract(record, decay) }
+                    record = entry.record
+                    if bucket < layout.bucketCount { sum.add(record, decay) }
+                }
+            }
+        }
+    }
+
+    /// The number of buckets that were used. Store thread only, like the next property.
+    var usedBucketCount: Int { usedBuckets.reduce(0) { count, _ in count + 1 } }
+
+    /// The buckets that were used, in order.
+    var usedBuckets: some Sequence<StatisticsEntry> {
+        (0..<layout.totalBucketCount).lazy.map { StatisticsEntry(row: UInt32($0), self.load($0)) }
+            .filter { $0.record != .unseen }
+    }
+
     // MARK: - Storing
 
     /// Calls `body` with a copy of the buckets of a page.

@@ -47,9 +47,24 @@ final class NamedRecords<Entry: NamedEntry>: FrequencyTableKind {
         let place = place ?? list.place(of: entry.name) ?? list.count
         guard place < countMax else { throw Self.missing(place, group) }
         guard isDue(group, for: place / NamedList<Entry>.countInRecord) else { return }
-        guard place <= list.count else { throw Self.missing(place, group) }
+        guard list.canSet(place) else { throw Self.missing(place, group) }
         lock.withWriteLock { list.set(entry, at: place) }
         dirty.insert(place / NamedList<Entry>.countInRecord)
+    }
+
+    /// Removes all entries. Their records stay, without entries.
+    func removeAll(group: UInt64) {
+        for record in 0..<list.recordCount where isDue(group, for: record) {
+            lock.withWriteLock { list.removeEntries(ofRecord: record) }
+            dirty.insert(record)
+        }
+    }
+
+    /// Ends the recovery. Throws `corrupt` if entries are missing before others.
+    func finishRecovery() throws(StoreError) {
+        guard list.isGapless else {
+            throw StoreError(.corrupt, "corrupt records in table 'frequency': a \(Entry.kind) is missing")
+        }
     }
 
     private static func missing(_ place: Int, _ group: UInt64) -> StoreError {
@@ -77,49 +92,79 @@ final class NamedRecords<Entry: NamedEntry>: FrequencyTableKind {
         var (group, bytes) = try Checksum.opened(value, key: key, table: "frequency")
         let record = record(of: key)
         let first = record * NamedList<Entry>.countInRecord
-        guard list.count == first else {
-            throw Checksum.corrupt(key, "frequency", "there are \(list.count) \(Entry.kind)s before it")
-        }
+        var count = 0
         while !bytes.isAtEnd {
-            guard list.count < first + NamedList<Entry>.countInRecord, let entry = Entry.decode(&bytes) else {
+            guard count < NamedList<Entry>.countInRecord, let entry = Entry.decode(&bytes) else {
                 throw Checksum.corrupt(key, "frequency", "a \(Entry.kind) is cut off")
             }
-            list.set(entry, at: list.count)
+            list.set(entry, at: first + count)
+            count += 1
         }
         applied.note(group, for: record)
     }
 }
 
 /// Entries with names, each at the place in which its record is.
+///
+/// During recovery a record may have fewer entries than it has room for, and still be followed by others, because they
+/// were written at different moments.
 struct NamedList<Entry: NamedEntry> {
     static var countInRecord: Int { 32 }
 
-    private(set) var entries: [Entry] = []
+    private var records: [[Entry]] = []
     private var places: [String: Int] = [:]
     /// The memory of all entries in bytes, as `Entry.byteCount(of:)` counts it.
     private(set) var byteCount = 0
+    /// The number of entries.
+    private(set) var count = 0
 
-    var count: Int { entries.count }
-    var recordCount: Int { (count + Self.countInRecord - 1) / Self.countInRecord }
+    var recordCount: Int { records.count }
+    var entries: [Entry] { Array(records.joined()) }
 
-    func entries(ofRecord record: Int) -> ArraySlice<Entry> {
-        let first = record * Self.countInRecord
-        return entries[first..<min(first + Self.countInRecord, count)]
+    /// Whether only the last records have fewer entries than they have room for.
+    var isGapless: Bool {
+        records.drop { $0.count == Self.countInRecord }.dropFirst().allSatisfy { $0.isEmpty }
     }
+
+    func entries(ofRecord record: Int) -> [Entry] { records[record] }
 
     func place(of name: String) -> Int? { places[name] }
 
-    subscript(name: String) -> Entry? { places[name].map { entries[$0] } }
+    subscript(name: String) -> Entry? {
+        places[name].map { records[$0 / Self.countInRecord][$0 % Self.countInRecord] }
+    }
+
+    /// Whether the place has an entry, or is the next one of its record.
+    func canSet(_ place: Int) -> Bool {
+        let record = place / Self.countInRecord
+        return place % Self.countInRecord <= (record < records.count ? records[record].count : 0)
+    }
 
     mutating func set(_ entry: Entry, at place: Int) {
-        if place == entries.count {
-            entries.append(entry)
+        precondition(canSet(place), "there is no place \(place) for a \(Entry.kind)")
+        let (record, index) = (place / Self.countInRecord, place % Self.countInRecord)
+        while record >= records.count { records.append([]) }
+        if index == records[record].count {
+            records[record].append(entry)
+            count += 1
         } else {
-            byteCount -= Entry.byteCount(of: entries[place].name)
-            if places[entries[place].name] == place { places[entries[place].name] = nil }
-            entries[place] = entry
+            forget(records[record][index], at: place)
+            records[record][index] = entry
         }
         byteCount += Entry.byteCount(of: entry.name)
         places[entry.name] = place
+    }
+
+    mutating func removeEntries(ofRecord record: Int) {
+        for (index, entry) in records[record].enumerated() {
+            forget(entry, at: record * Self.countInRecord + index)
+        }
+        count -= records[record].count
+        records[record] = []
+    }
+
+    private mutating func forget(_ entry: Entry, at place: Int) {
+        byteCount -= Entry.byteCount(of: entry.name)
+        if places[entry.name] == place { places[entry.name] = nil }
     }
 }

@@ -65,6 +65,7 @@ extension NamedList<ProducerEntry> {
     /// The place of the producer whose run has the earliest last step, or is not known any more. Spares producers of no
     /// run, and of the run `spared`; nil if there are no others.
     func placeOfOldestRun(_ runs: NamedList<TrainerRun>, sparing spared: String) -> Int? {
+        let entries = entries
         func lastStep(_ place: Int) -> Int64? {
             guard let run = entries[place].run, run != spared else { return nil }
             return runs[String(run)]?.clockStep ?? -1

@@ -51,8 +51,8 @@ final class StatisticsPages: FrequencyTableKind {
 /// steps UInt64. In schema version 2 it had 32 bytes: there were no open steps, and the closed distance was always 0.
 enum StatisticsPage {
     static let recordCount = SketchLayout.bucketsInPage
-    private static let byteCount = 16 + recordCount * 40
-    private static let oldByteCount = 16 + recordCount * 32
+    private static let byteCount = 16 + recordCount * Statistics.encodedByteCount
+    private static let oldByteCount = 16 + recordCount * Statistics.oldEncodedByteCount
 
     static func write(
         _ records: UnsafePointer<Statistics>,
@@ -63,15 +63,7 @@ enum StatisticsPage {
     ) throws -> Int {
         try transaction.putRecord(byteCount, applied: group, for: key, in: table) { bytes in
             bytes.integer(UInt32(0))
-            for index in 0..<recordCount {
-                let record = records[index]
-                bytes.integer(record.lastStep)
-                bytes.double(record.gap)
-                bytes.double(record.count)
-                bytes.integer(record.gapCount)
-                bytes.integer(record.closedDistance)
-                bytes.integer(record.openSteps)
-            }
+            for index in 0..<recordCount { records[index].encode(into: &bytes) }
         }
     }
 
@@ -87,13 +79,39 @@ enum StatisticsPage {
         }
         for index in 0..<recordCount {
             // The length was checked, so no field is missing.
-            target[index].lastStep = bytes.integer()!
-            target[index].gap = bytes.double()!
-            target[index].count = bytes.double()!
-            target[index].gapCount = bytes.integer()!
-            target[index].closedDistance = bytes.integer()!
-            target[index].openSteps = value.count == byteCount ? bytes.integer()! : 0
+            target[index] = Statistics(&bytes, isOld: value.count == oldByteCount)!
         }
         return group
+    }
+}
+
+extension Statistics {
+    static let encodedByteCount = 40
+    static let oldEncodedByteCount = 32
+
+    func encode(into bytes: inout ByteWriter) {
+        bytes.integer(lastStep)
+        bytes.double(gap)
+        bytes.double(count)
+        bytes.integer(gapCount)
+        bytes.integer(closedDistance)
+        bytes.integer(openSteps)
+    }
+
+    /// `isOld`: in the bytes of schema version 2. Nil if they are too short.
+    @inline(__always)
+    init?(_ bytes: inout ByteReader, isOld: Bool = false) {
+        guard let lastStep = bytes.integer(Int64.self), let gap = bytes.double(), let count = bytes.double(),
+            let gapCount = bytes.integer(UInt32.self), let closedDistance = bytes.integer(UInt32.self),
+            let openSteps = isOld ? 0 : bytes.integer(UInt64.self)
+        else { return nil }
+        self.init(
+            lastStep: lastStep,
+            gap: gap,
+            count: count,
+            gapCount: gapCount,
+            closedDistance: closedDistance,
+            openSteps: openSteps
+        )
     }
 }

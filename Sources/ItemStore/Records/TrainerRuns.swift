@@ -59,6 +59,7 @@ extension NamedList<TrainerRun> {
     /// The requests that name no run keep theirs.
     func placeOfNewRun(countMax: Int) -> Int {
         if count < countMax { return count }
+        let entries = entries
         let named = entries.indices.filter { !entries[$0].name.isEmpty }
         return named.min { (entries[$0].clockStep, $0) < (entries[$1].clockStep, $1) } ?? 0
     }

@@ -6,6 +6,8 @@ extension Collection {
     /// stored: the id table, the population, the codes, the list of free rows and the sums. After this the collection
     /// serves. Throws `corrupt`.
     func finishRecovery() throws(StoreError) {
+        try producers.finishRecovery()
+        try runs.finishRecovery()
         var summary = Summary(totals: totals)
         owner.countSum = ExactSum()
         for row in (0..<owner.rowCount).reversed() {

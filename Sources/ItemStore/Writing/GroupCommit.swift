@@ -134,6 +134,12 @@ final class GroupCommit {
         try commitOperations()
     }
 
+    /// Commits the operations that one write has encoded, as a group of their own.
+    func commitEncoded() throws(StoreError) {
+        precondition(pending.isEmpty, "the group has operations of other writes")
+        try commitOperations()
+    }
+
     private func commitOperations() throws(StoreError) {
         noteOperations()
         defer {

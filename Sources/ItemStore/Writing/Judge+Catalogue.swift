@@ -1,6 +1,21 @@
+import VectorIndex
+
 /// Judging changes of the catalogue. Each change first commits the pending operations, and is then a group of its own.
 /// So later writes are judged with the new catalogue.
 extension Judge {
+    /// Creates a collection with the configuration of another, except for its vectors.
+    func create(
+        _ name: String,
+        like model: String,
+        dimension: Int?,
+        metric: Metric?,
+        _ ifExists: Write.IfExists
+    ) throws(StoreError) {
+        try group.commitPending()
+        guard let collection = catalogue[model] else { throw .noCollection(model) }
+        try create(name, collection.configuration.with(dimension: dimension, metric: metric), ifExists)
+    }
+
     /// The number `UInt32.max` is never used, because `nextCollectionNumber` could not rise above it.
     func create(
         _ name: String,
@@ -42,11 +57,17 @@ extension Judge {
         try group.commitAlone { $0.drop(collection: collection.number) }
     }
 
-    /// Each collection keeps its number, so its records do not change.
-    func swap(_ first: String, _ second: String) throws(StoreError) {
+    /// Each collection keeps its number, so its records do not change. If the first name keeps its statistics, the
+    /// collection that gets this name takes them over in the same group.
+    func swap(_ first: String, _ second: String, _ statistics: Write.SwappedStatistics) throws(StoreError) {
         try group.commitPending()
         guard let firstCollection = catalogue[first] else { throw .noCollection(first) }
         guard let secondCollection = catalogue[second] else { throw .noCollection(second) }
-        try group.commitAlone { $0.swap((firstCollection.number, second), (secondCollection.number, first)) }
+        if statistics == .stay {
+            try encodeHandover(from: firstCollection, to: secondCollection)
+        }
+        group.encoder.swap((firstCollection.number, second), (secondCollection.number, first))
+        try group.commitEncoded()
+        secondCollection.forgetJudged()
     }
 }

@@ -87,8 +87,12 @@ private struct ReplicationCheck {
         case .create(let record):
             try addCatalogueChange()
             return try addCreation(number, record)
-        case .drop, .swap, .clock:
+        case .drop, .clock:
             try addCatalogueChange()
+        case .swap:
+            // A handover of statistics may come before it.
+            guard !changesCatalogue else { throw Self.refuse("a change of the catalogue is a group of its own") }
+            changesCatalogue = true
         default:
             guard !changesCatalogue else { throw Self.refuse("a change of the catalogue is a group of its own") }
             operationCount += 1
@@ -159,6 +163,16 @@ private struct ReplicationCheck {
             guard old.step == collection.totals.lastStep else {
                 throw Self.refuse("the clock is at step \(collection.totals.lastStep)")
             }
+        case .handover(let totals):
+            try addHandover(totals, in: collection)
+        case .statistics(let entries):
+            for entry in entries { try check(entry, in: collection) }
+        case .recent(let position, let entries):
+            let end = position.addingReportingOverflow(UInt64(entries.count))
+            guard end.partialValue == positions[collection.number], !end.overflow else {
+                throw Self.refuse("recent observations end at \(end.partialValue)")
+            }
+            for entry in entries where entry != .none { try requireRow(entry.row, in: collection) }
         case .swap(let name, let number, let otherName):
             guard let other = judge.catalogue[number: number],
                 judge.catalogue[name] === other, judge.catalogue[otherName] === collection
@@ -250,6 +264,30 @@ private struct ReplicationCheck {
         try check(gap: entry.gap, count: entry.count)
         guard entry.smallest >= 0, entry.smallest.isFinite, entry.smallestStep >= -1 else {
             throw Self.refuse("a bucket has the count \(entry.smallest) at step \(entry.smallestStep)")
+        }
+    }
+
+    private mutating func addHandover(_ totals: StoredTotals, in collection: Collection) throws(StoreError) {
+        guard totals.firstStep >= -1, totals.lastStep >= totals.firstStep, totals.lateness >= 0,
+            totals.lateness <= Statistics.openStepsMax, totals.pace.steps >= 0, totals.pace.count >= 0,
+            totals.hitWeight > 0, totals.hitWeight.isFinite
+        else { throw Self.refuse("the totals of a handover are impossible") }
+        positions[collection.number] = totals.recentPosition
+        producers[collection.number] = NamedList()
+        runs[collection.number] = NamedList()
+    }
+
+    private func check(_ entry: StatisticsEntry, in collection: Collection) throws(StoreError) {
+        if let sketch = collection.sketch {
+            guard Int(entry.row) < sketch.layout.totalBucketCount else {
+                throw Self.refuse("there is no bucket \(entry.row)")
+            }
+        } else {
+            try requireRow(entry.row, in: collection)
+        }
+        try check(gap: nil, count: entry.record.count)
+        guard entry.record.lastStep >= -1, entry.record.gap >= 0, entry.record.gap.isFinite else {
+            throw Self.refuse("statistics have the gap \(entry.record.gap) at step \(entry.record.lastStep)")
         }
     }
 

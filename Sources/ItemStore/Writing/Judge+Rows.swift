@@ -71,7 +71,7 @@ extension Judge {
         for case let row? in rows { collection.reuse(of: row).pointee.stamp = RowStamp.changed(in: group.serial) }
     }
 
-    private func reserveRow(of id: UnsafeRawBufferPointer, in collection: Collection) -> UInt32 {
+    func reserveRow(of id: UnsafeRawBufferPointer, in collection: Collection) -> UInt32 {
         let hash = IdentifierTable.Hash(id)
         // If an id occurs twice in the write, its row has been reserved already.
         if let row = collection.ownersRow(of: id, hash) { return row }

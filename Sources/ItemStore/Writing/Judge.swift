@@ -35,10 +35,12 @@ final class Judge {
         switch write {
         case .create(let name, let configuration, let ifExists):
             try create(name, configuration, ifExists)
+        case .createLike(let name, let like, let dimension, let metric, let ifExists):
+            try create(name, like: like, dimension: dimension, metric: metric, ifExists)
         case .drop(let name):
             try drop(name)
-        case .swap(let first, let second):
-            try swap(first, second)
+        case .swap(let first, let second, let statistics):
+            try swap(first, second, statistics)
         case .put(let name, let id, let vector, let features):
             try judgePut(try collection(name), id, vector, features)
         case .delete(let name, let ids):

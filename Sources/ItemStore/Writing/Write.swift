@@ -1,14 +1,17 @@
 package import PackedStrings
 import SamplingFrequency
+package import VectorIndex
 
 /// A change that a client requests. It is atomic and durable: it happens wholly or not at all, and is on disk before
 /// its outcome is reported. The caller has checked syntax and wire limits. The store checks everything that depends on
 /// its state.
 package enum Write: Sendable {
     case create(name: String, CollectionConfiguration, ifExists: IfExists = .refuse)
+    /// Creates a collection with the configuration of the collection `like`. Nil keeps its dimension or metric.
+    case createLike(name: String, like: String, dimension: Int?, metric: Metric?, ifExists: IfExists = .refuse)
     case drop(name: String)
     /// Two collections exchange their names.
-    case swap(String, String)
+    case swap(String, String, SwappedStatistics = .move)
     /// Sets the embedding of an id, which may be new. Without `features`, the features of the item stay.
     case put(collection: String, id: [UInt8], vector: [Float], features: [UInt8]?)
     /// Removes each id with its embedding, features and statistics. (The buckets of a sketch do not change.)
@@ -50,10 +53,19 @@ package enum Write: Sendable {
         case acceptEqualWithAnySeed
     }
 
+    /// What a `swap` does with statistics, runs and producers.
+    package enum SwappedStatistics: String, CaseIterable, Sendable {
+        /// Each collection keeps its own.
+        case move
+        /// The first name keeps them: the collection that gets this name takes over those of the other, which keeps
+        /// them too.
+        case stay
+    }
+
     /// Whether the write is committed while it is judged, in a group of its own.
     var hasOwnGroup: Bool {
         switch self {
-        case .create, .drop, .swap, .setClock, .replicate: true
+        case .create, .createLike, .drop, .swap, .setClock, .replicate: true
         case .put, .delete, .setFeatures, .observe, .setFrequencies: false
         }
     }
@@ -62,7 +74,7 @@ package enum Write: Sendable {
     var byteCount: Int {
         let overhead = 96
         switch self {
-        case .create, .drop, .swap, .setClock: return overhead
+        case .create, .createLike, .drop, .swap, .setClock: return overhead
         case .put(_, let id, let vector, let features):
             return overhead + id.count + vector.count * 4 + (features?.count ?? 0)
         case .delete(_, let ids): return overhead + ids.byteCount + ids.count * 4

@@ -9,10 +9,15 @@ enum Create {
         case exact, sketch
     }
 
-    static let dimension = RequiredOptionKey<Int>(
+    static let dimension = OptionKey<Int>(
         "dim",
         .integer(upTo: { $0.dimensionMax }),
-        help: "numbers in each vector, from 1"
+        help: "numbers in each vector, from 1; required without like="
+    )
+    static let like = OptionKey<String>(
+        "like",
+        .collection,
+        help: "take the parameters of this collection, the seed of a sketch too; dim= and metric= may differ"
     )
     static let metric = DefaultedOptionKey<Metric>("metric", .word, default: .dot) {
         "how vectors are scored, default \($0)"
@@ -67,7 +72,7 @@ enum Create {
             "CREATE",
             [.collection],
             options: [
-                dimension, metric, alpha, halfLife, recent, maxIDs, estimator, buckets, hashes, seed, ifMissing,
+                dimension, like, metric, alpha, halfLife, recent, maxIDs, estimator, buckets, hashes, seed, ifMissing,
             ]
         ),
         "make an empty collection",
@@ -77,10 +82,19 @@ enum Create {
     )
 
     private static func create(_ request: Request) throws(WireError) -> Write {
-        .create(
+        let acceptsEqual: Write.IfExists =
+            request.has(seed) || request.has(like) ? .acceptEqual : .acceptEqualWithAnySeed
+        let ifExists = request[ifMissing] ? acceptsEqual : .refuse
+        if let like = request[like] {
+            return try create(request, like: like, ifExists)
+        }
+        guard let dimension = request[dimension] else {
+            throw WireError(.badRequest, "got no dim=, expected dim= or like=")
+        }
+        return .create(
             name: request[.collection],
             CollectionConfiguration(
-                dimension: request[dimension],
+                dimension: dimension,
                 metric: request[metric],
                 alpha: request[alpha],
                 halfLife: request[halfLife],
@@ -88,7 +102,24 @@ enum Create {
                 idCountMax: request[maxIDs],
                 sketch: try sketch(request)
             ),
-            ifExists: !request[ifMissing] ? .refuse : request.has(seed) ? .acceptEqual : .acceptEqualWithAnySeed
+            ifExists: ifExists
+        )
+    }
+
+    private static func create(
+        _ request: Request,
+        like: String,
+        _ ifExists: Write.IfExists
+    ) throws(WireError) -> Write {
+        if let option = request.first(of: [alpha, halfLife, recent, maxIDs, estimator, buckets, hashes, seed]) {
+            throw WireError(.badRequest, "got \(option.name)= with like=, which takes it from '\(like)'")
+        }
+        return .createLike(
+            name: request[.collection],
+            like: like,
+            dimension: request[dimension],
+            metric: request.has(metric) ? request[metric] : nil,
+            ifExists: ifExists
         )
     }
 

@@ -210,16 +210,6 @@ private struct RequestReader {
         )
     }
 
-    private func collectionName(_ word: UnsafeRawBufferPointer) throws(WireError) -> String {
-        guard isName(word) else {
-            throw WireError(
-                .badRequest,
-                "got collection \(quoted(word)), expected 1 to \(Limits.nameBytesMax) of A-Z a-z 0-9 _ -"
-            )
-        }
-        return String(decoding: word, as: UTF8.self)
-    }
-
     private func step(_ word: UnsafeRawBufferPointer) throws(WireError) -> Int64? {
         if isDash(word) { return nil }
         guard let step = NumberText.unsigned(word), step <= UInt64(Int64.max) else {

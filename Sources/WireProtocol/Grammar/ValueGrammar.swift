@@ -148,6 +148,13 @@ extension ValueGrammar where Value: RawRepresentable<String> & CaseIterable {
     package static var word: ValueGrammar { oneOf(Array(Value.allCases)) }
 }
 
+extension ValueGrammar<String> {
+    /// The name of a collection.
+    package static var collection: ValueGrammar {
+        ValueGrammar(placeholder: "c") { text throws(WireError) in try collectionName(text.bytes) }
+    }
+}
+
 extension ValueGrammar<Bool> {
     /// `true` or `false`.
     package static var flag: ValueGrammar {

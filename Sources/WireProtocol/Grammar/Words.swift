@@ -11,6 +11,17 @@ func isName(_ word: UnsafeRawBufferPointer) -> Bool {
         }
 }
 
+/// The name of a collection. Throws `badRequest`.
+func collectionName(_ word: UnsafeRawBufferPointer) throws(WireError) -> String {
+    guard isName(word) else {
+        throw WireError(
+            .badRequest,
+            "got collection \(quoted(word)), expected 1 to \(Limits.nameBytesMax) of A-Z a-z 0-9 _ -"
+        )
+    }
+    return String(decoding: word, as: UTF8.self)
+}
+
 func equalsIgnoringCase(_ word: UnsafeRawBufferPointer, _ lowerCase: String) -> Bool {
     let expected = lowerCase.utf8
     return word.count == expected.count

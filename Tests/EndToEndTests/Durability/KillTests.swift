@@ -185,6 +185,7 @@ private final class RandomWriter {
     private func isExpected(_ header: String) -> Bool {
         header.hasPrefix("ERR EXISTS ") || header.hasPrefix("ERR NOCOLLECTION ")
             || header.hasPrefix("ERR BADREQUEST got a step of the clock")
+            || header.hasPrefix("ERR BADREQUEST got collections with another ")
     }
 
     /// The run and the step of an observation. Writers do not wait for each other, so in shared collections they are
@@ -205,10 +206,14 @@ private final class RandomWriter {
         let some = (0..<Int.random(in: 1...6, using: &random)).map { _ in ids.randomElement(using: &random)! }
         switch Int.random(in: 0..<20, using: &random) {
         case 0 where isOwn: return "DROP \(collection)"
+        case 1 where isOwn:
+            let other = ownCollections.filter { $0 != collection }.randomElement(using: &random)!
+            return Bool.random(using: &random)
+                ? "SWAP \(collection) \(other) statistics=stay" : "CREATE \(collection) like=\(other)"
         // In the writer's own sketch all its ids collide.
-        case 0...3 where isOwn && collection.hasSuffix("-0"):
+        case 2...4 where isOwn && collection.hasSuffix("-0"):
             return "CREATE \(collection) dim=8 half_life=5 estimator=sketch buckets=40 hashes=3 seed=\(number)"
-        case 0...3 where isOwn: return "CREATE \(collection) dim=8"
+        case 2...4 where isOwn: return "CREATE \(collection) dim=8"
         case 0..<8:
             return "PUT \(collection) \(id) \(randomVector(collection))"
                 + (Bool.random(using: &random) ? " \(randomJSON())" : "")
