@@ -13,6 +13,13 @@ package final class StepCounters: Sendable {
     /// Writes that were refused because their step was too far ahead.
     package var refusedAhead: Int { refusedAheadCount.load(ordering: .relaxed) }
 
+    /// Sets the counters to those of another collection.
+    func set(_ other: StepCounters) {
+        lateCount.store(other.late, ordering: .relaxed)
+        refusedLateCount.store(other.refusedLate, ordering: .relaxed)
+        refusedAheadCount.store(other.refusedAhead, ordering: .relaxed)
+    }
+
     func noteLate() { lateCount.wrappingAdd(1, ordering: .relaxed) }
     func noteRefusedLate() { refusedLateCount.wrappingAdd(1, ordering: .relaxed) }
     func noteRefusedAhead() { refusedAheadCount.wrappingAdd(1, ordering: .relaxed) }

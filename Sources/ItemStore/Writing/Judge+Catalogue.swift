@@ -63,11 +63,13 @@ extension Judge {
         try group.commitPending()
         guard let firstCollection = catalogue[first] else { throw .noCollection(first) }
         guard let secondCollection = catalogue[second] else { throw .noCollection(second) }
-        if statistics == .stay {
+        if statistics == .stay, firstCollection !== secondCollection {
             try encodeHandover(from: firstCollection, to: secondCollection)
         }
         group.encoder.swap((firstCollection.number, second), (secondCollection.number, first))
         try group.commitEncoded()
+        guard statistics == .stay else { return }
         secondCollection.forgetJudged()
+        secondCollection.stepCounters.set(firstCollection.stepCounters)
     }
 }

@@ -10,6 +10,8 @@ extension Judge {
     private static let entriesInOperation = 1_024
     /// Memory for each entry until the end of the commit: in the group, and in the pages of the journal.
     private static let bytesOfEntry = 3 * StatisticsEntry.byteCount
+    /// The size of a group has 32 bits.
+    private static let groupBytesMax = 1 << 31
 
     /// Encodes everything that makes the statistics of the target those of the source. No operations may be pending.
     /// Ids that the target does not know get rows. If its cap leaves no room for all of them, those seen last do. Its
@@ -25,6 +27,7 @@ extension Judge {
             )
         }
         if let sketch = source.sketch {
+            try checkGroup(byteCount: sketch.usedBucketCount * StatisticsEntry.byteCount)
             try checkMemory(sketch.usedBucketCount * Self.bytesOfEntry, for: "statistics that need")
             group.encoder.handover(collection: target.number, StoredTotals(source))
             encodeStatistics(sketch.usedBuckets, of: target)
@@ -42,6 +45,15 @@ extension Judge {
         }
         for (place, producer) in source.producers.list.entries.enumerated() {
             group.encoder.producer(collection: target.number, producer, place: place)
+        }
+    }
+
+    private func checkGroup(byteCount: Int) throws(StoreError) {
+        guard byteCount <= Self.groupBytesMax else {
+            throw StoreError(
+                .limit,
+                "got \(byteCount) bytes of ids and statistics, a swap can take over \(Self.groupBytesMax)"
+            )
         }
     }
 
@@ -87,6 +99,8 @@ extension Judge {
         }
         var ids = PackedStrings()
         for row in newcomers { source.withID(of: row) { ids.append($0) } }
+        let assignedByteCount = ids.byteCount + 16 * ids.count
+        try checkGroup(byteCount: (knownCount + ids.count) * StatisticsEntry.byteCount + assignedByteCount)
         var found = [UInt32?](repeating: nil, count: ids.count)
         try makeRoom(for: ids, &found, { _ in (knownCount + ids.count) * Self.bytesOfEntry }, in: target)
         for row in removed { free(row, in: target) }
