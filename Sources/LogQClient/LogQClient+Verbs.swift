@@ -232,6 +232,17 @@ extension LogQClient {
         try await send(.frequencies(collection, ids: ids, batch: batch))
     }
 
+    /// A page of all ids, the highest count first. Throws `timeout` and `busy` as `topK` does. See
+    /// ``LogQRequest/popular(_:_:after:timeout:)``.
+    public func popular(
+        _ collection: String,
+        _ count: Int,
+        after last: PopularID? = nil,
+        timeout: Duration? = nil
+    ) async throws(LogQError) -> [PopularID] {
+        try await send(.popular(collection, count, after: last, timeout: timeout))
+    }
+
     /// The items with the highest scores. Throws `timeout` if the daemon has no answer in time, and `busy` if too many
     /// queries wait. See ``LogQRequest/topK(_:_:nearest:strength:ranks:radius:except:margin:sample:with:timeout:)``.
     public func topK(

@@ -55,7 +55,8 @@ public struct LogQError: Error, Sendable, Equatable {
         case limit
         /// A queue of the daemon is full. Nothing was applied. Try again shortly.
         case busy
-        /// A `TOPK` or `SAMPLE` exceeded its timeout, and returned nothing. Try again later, or with a longer timeout.
+        /// A `TOPK`, `SAMPLE` or `POPULAR` exceeded its timeout, and returned nothing. Try again later, or with a
+        /// longer timeout.
         case timeout
         /// The daemon's disk is full, or its memory limit does not allow new ids. Nothing was applied.
         case full

@@ -223,3 +223,34 @@ extension LogQRequest where Reply == [Frequency] {
         }
     }
 }
+
+extension LogQRequest where Reply == [PopularID] {
+    /// `POPULAR`: a page of all ids, the highest count first, with or without an embedding. Equal counts are ordered by
+    /// id.
+    ///
+    /// An id that is not written between the first page and the last is on exactly one page.
+    ///
+    /// - Parameters:
+    ///   - count: the most ids of the page, 1 to 16,384. A page with fewer ids is the last.
+    ///   - last: the last row of the previous page; nil for the first page.
+    ///   - timeout: 1 ms to 60 s, rounded up to whole milliseconds; nil for the daemon's default. A page that is not
+    ///     complete within this time fails with ``LogQError/Code-swift.enum/timeout``. If too many queries wait, it
+    ///     fails with ``LogQError/Code-swift.enum/busy``.
+    public static func popular(
+        _ collection: String,
+        _ count: Int,
+        after last: PopularID? = nil,
+        timeout: Duration? = nil
+    ) -> LogQRequest {
+        let line = RequestLine("POPULAR", collection) { (writer) throws(WireError) in
+            writer.integer(Int64(count))
+            if let last { try writer.option("after", last) }
+            if let timeout { writer.option("timeout_ms", timeout.wholeMilliseconds) }
+        }
+        return LogQRequest(line) { (rows) throws(ReplyFormatError) in
+            try rows.map { (row) throws(ReplyFormatError) in
+                PopularID(try row.id(), count: try row.number(), step: try row.optionalInteger())
+            }
+        }
+    }
+}

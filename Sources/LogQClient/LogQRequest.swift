@@ -135,6 +135,14 @@ extension RequestWriter {
         option(name, ids: PackedStrings(ids.lazy.map(\.bytes)))
     }
 
+    mutating func option(_ name: StaticString, _ row: PopularID) throws(WireError) {
+        try RequestWriter.check(row.id)
+        guard row.count.isFinite else {
+            throw WireError(.badRequest, "got count \(row.count), expected a finite number")
+        }
+        row.id.bytes.withUnsafeBytes { option(name, id: $0, count: row.count, step: row.step) }
+    }
+
     /// Throws if `value` is not finite, because such a number has no form on the wire.
     mutating func option(_ name: StaticString, finite value: Double) throws(WireError) {
         guard value.isFinite else { throw WireError(.badRequest, "got \(name)=\(value), expected a finite number") }

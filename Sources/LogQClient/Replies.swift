@@ -129,6 +129,21 @@ public struct ScannedItem: Sendable, Hashable {
     public let id: ItemID
 }
 
+/// One id of a `POPULAR` page, with its count.
+public struct PopularID: Sendable, Hashable {
+    public let id: ItemID
+    /// The number of hits. With a half-life, older hits count less, as of `step`.
+    public let count: Double
+    /// The last step of the collection when the first page was made; nil if it had none.
+    public let step: Int64?
+
+    public init(_ id: ItemID, count: Double, step: Int64?) {
+        self.id = id
+        self.count = count
+        self.step = step
+    }
+}
+
 /// How well the sampling frequency of an id is known.
 public enum FrequencyState: String, Sendable, CaseIterable {
     /// The id has an estimated gap, which takes two hits at different steps or a `FREQSET`.

@@ -73,6 +73,12 @@ extension RowReader {
     }
 
     /// Nil for `-`.
+    mutating func optionalInteger() throws(ReplyFormatError) -> Int64? {
+        let word = try word()
+        return RowReader.isDash(word) ? nil : try RowReader.integer(word)
+    }
+
+    /// Nil for `-`.
     mutating func vector() throws(ReplyFormatError) -> [Float]? {
         let word = try word()
         if RowReader.isDash(word) { return nil }

@@ -10,7 +10,7 @@ package struct ServerConfiguration: Sendable {
     package var unix: UnixSocket?
     /// The number of threads that own connections.
     package var eventLoopCount = 1
-    /// The number of threads that run `TOPK` and `SAMPLE`.
+    /// The number of threads that run `TOPK`, `SAMPLE` and `POPULAR`.
     package var queryThreadCount = 1
     /// The most queries that may wait for such a thread. Further queries are refused with `BUSY`.
     package var waitingQueriesMax = 1_024

@@ -91,7 +91,7 @@ package func estimate(
     return FrequencyEstimate(
         q: probability(q),
         p: probability(p),
-        count: count > 0 ? max(count / totals.hitWeight, .leastNormalMagnitude) : 0,
+        count: totals.hitCount(count),
         gap: gap,
         lastStep: isKnown ? record.lastStep : nil,
         state: state

@@ -70,6 +70,24 @@ package struct FrequencyTotals: Sendable, Equatable {
         CountDecay.convert(record.count, from: decay.epoch(of: record.lastStep), to: epoch)
     }
 
+    /// The same as a number of hits at T: the count in an estimate.
+    package func hitCount(of record: Statistics) -> Double {
+        hitCount(count(of: record))
+    }
+
+    /// Converts a count in the epoch of T to a number of hits at T. A count above 0 never becomes 0.
+    func hitCount(_ count: Double) -> Double {
+        count > 0 ? max(count / hitWeight, .leastNormalMagnitude) : 0
+    }
+
+    /// These totals with another step as T, so that counts are as of that step; −1 for no step. C stays as it is.
+    package func moved(to step: Int64) -> FrequencyTotals {
+        guard step != lastStep else { return self }
+        var totals = self
+        totals.setLastStep(step < 0 ? Hit(step: step) : decay.hit(at: step))
+        return totals
+    }
+
     /// The last step that reading takes into account for gaps. Without late workers these are all steps, even one that
     /// was applied after these totals were read.
     package var lastCompleteStep: Int64 { lateness == 0 ? .max : lastStep - lateness }

@@ -121,6 +121,19 @@ package struct RequestWriter: Sendable {
         }
     }
 
+    /// `name=id,count,step`: a row of `POPULAR`. A nil step is `-`.
+    package mutating func option(_ name: StaticString, id: UnsafeRawBufferPointer, count: Double, step: Int64?) {
+        beginOption(name)
+        let bytesMax = IDText.textBytesMax(id.count) + 1 + TextCursor.doubleBytesMax + 1 + 20
+        buffer.writeText(atMost: bytesMax) { cursor in
+            cursor.id(id)
+            cursor.byte(UInt8(ascii: ","))
+            cursor.number(count)
+            cursor.byte(UInt8(ascii: ","))
+            if let step { cursor.integer(step) } else { cursor.byte(UInt8(ascii: "-")) }
+        }
+    }
+
     package mutating func end() {
         buffer.writeInteger(UInt8(ascii: "\n"))
     }

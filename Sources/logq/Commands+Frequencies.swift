@@ -259,3 +259,61 @@ struct FrequenciesCommand: ClientCommand {
         return .frequencies(ids, try await client.frequencies(collection, ids: ids, batch: batch))
     }
 }
+
+struct PopularCommand: ClientCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "popular",
+        abstract: "List all ids by count, the highest first, with or without an embedding.",
+        discussion: """
+            A page with fewer than n ids is the last. For the next page: --after the last row, as id,count,step.
+
+            logq popular items 10
+            logq popular items 10 --after sku-7,12.5,2041
+            logq popular items 16384 --all --json
+            """
+    )
+    @OptionGroup(title: "Connection and output") var global: GlobalOptions
+
+    @Argument var collection: String
+    @Argument(help: "How many, 1 to 16384; with --all, ids a page.") var n: Int
+
+    @Option(help: ArgumentHelp("Begin after this row.", valueName: "id,count,step"))
+    var after: String?
+
+    @Flag(help: "All pages.")
+    var all = false
+
+    @Option(help: "Give up on a page after this many milliseconds, 1 to 60000 (default: the daemon's, usually 1000).")
+    var timeoutMs: Int?
+
+    mutating func validate() throws {
+        guard n > 0 else { throw ValidationError("got \(n), expected 1 to 16384 ids") }
+        _ = try place()
+    }
+
+    /// The id comes first and may have commas.
+    func place() throws -> PopularID? {
+        guard let after else { return nil }
+        let parts = after.split(separator: ",", omittingEmptySubsequences: false)
+        let step = parts.last.flatMap { Int64($0) }
+        guard parts.count >= 3, let count = Double(parts[parts.count - 2]), count.isFinite, count >= 0,
+            step.map({ $0 >= 0 }) ?? (parts.last == "-")
+        else {
+            throw ValidationError("got --after \(after), expected the last row as id,count,step")
+        }
+        let id = try global.ids([parts.dropLast(2).joined(separator: ",")])[0]
+        return PopularID(id, count: count, step: step)
+    }
+
+    func report(_ client: LogQClient) async throws -> Report {
+        let timeout = timeoutMs.map { Duration.milliseconds($0) }
+        var last = try place()
+        var ids: [PopularID] = []
+        while true {
+            let page = try await client.popular(collection, n, after: last, timeout: timeout)
+            ids += page
+            guard all, page.count == n else { return .popular(ids) }
+            last = page.last
+        }
+    }
+}

@@ -33,7 +33,7 @@ struct LogQCommand: AsyncParsableCommand {
                 name: "Frequencies",
                 subcommands: [
                     ObserveCommand.self, SetFrequenciesCommand.self, LogFrequencyCommand.self, FrequenciesCommand.self,
-                    ClockCommand.self, SetClockCommand.self,
+                    PopularCommand.self, ClockCommand.self, SetClockCommand.self,
                 ]
             ),
             CommandGroup(name: "Search", subcommands: [TopKCommand.self, ScoreCommand.self, SampleCommand.self]),

@@ -1,4 +1,5 @@
 import LogQClient
+import WireProtocol
 
 extension Report {
     static func embeddings(_ ids: [ItemID], _ embeddings: Embeddings) -> Report {
@@ -26,6 +27,19 @@ extension Report {
         for item in items { table.add(String(item.row), item.id.shown) }
         let json = items.map { item in
             JSONValue.object([("row", JSONValue(Int(item.row))), ("id", JSONValue(item.id))])
+        }
+        return Report(table, json: .array(json))
+    }
+
+    /// Counts have all their digits, because the last row is a place to go on from.
+    static func popular(_ ids: [PopularID]) -> Report {
+        var table = Table(("id", .left), ("count", .right), ("step", .right))
+        for id in ids { table.add(id.id.shown, NumberText.text(id.count), id.step.map { String($0) } ?? "-") }
+        let json = ids.map { id in
+            JSONValue.object([
+                ("id", JSONValue(id.id)), ("count", .number(id.count)),
+                ("step", id.step.map { .integer($0) } ?? .null),
+            ])
         }
         return Report(table, json: .array(json))
     }

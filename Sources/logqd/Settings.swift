@@ -34,7 +34,7 @@ struct Settings: ParsableArguments {
     @Option(help: "Threads that own connections (default: half of the cores, at least 1).")
     var threads: Int?
 
-    @Option(help: "Threads that run TOPK and SAMPLE (default: the cores less one, at least 1).")
+    @Option(help: "Threads that run TOPK, SAMPLE and POPULAR (default: the cores less one, at least 1).")
     var queryThreads: Int?
 
     @Flag(help: "Serve the stored data and refuse every write.")
@@ -79,10 +79,10 @@ struct Settings: ParsableArguments {
     )
     var writeQueueBytes: ByteCount?
 
-    @Option(help: "TOPK and SAMPLE requests that may wait for a thread (default 1024).")
+    @Option(help: "TOPK, SAMPLE and POPULAR requests that may wait for a thread (default 1024).")
     var queryQueue: Int?
 
-    @Option(help: "Time limit of a TOPK or SAMPLE without timeout_ms=, in milliseconds, 1 to 60000 (default 1000).")
+    @Option(help: "Time limit of a query without timeout_ms=, in milliseconds, 1 to 60000 (default 1000).")
     var queryTimeoutMs: Int?
 
     @Option(

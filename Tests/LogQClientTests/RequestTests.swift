@@ -338,6 +338,24 @@ import WireProtocol
         #expect(throws: LogQError.self) { try reply(.sample("c", 2), "OK 1\na 0.25\n") }
     }
 
+    @Test func popularHasAPlace() throws {
+        #expect(try line(.popular("c", 10)) == "POPULAR c 10\n")
+        let odd = PopularID("a, b", count: 0.1 + 0.2, step: .max)
+        #expect(
+            try line(.popular("c", 10, after: odd, timeout: .milliseconds(250)))
+                == "POPULAR c 10 after=a%2C%20b,0.30000000000000004,9223372036854775807 timeout_ms=250\n"
+        )
+        let none = PopularID("a", count: 0, step: nil)
+        #expect(try line(.popular("c", 10, after: none)) == "POPULAR c 10 after=a,0,-\n")
+        #expect(throws: LogQError.self) { try line(.popular("c", 1, after: PopularID("", count: 1, step: 1))) }
+        #expect(throws: LogQError.self) { try line(.popular("c", 1, after: PopularID("a", count: .nan, step: 1))) }
+        #expect(
+            try reply(.popular("c", 2), "OK 2\na%2C%20b 0.30000000000000004 9223372036854775807\na 0 -\n")
+                == [odd, none]
+        )
+        #expect(throws: LogQError.self) { try reply(.popular("c", 2), "OK 1\na 1\n") }
+    }
+
     @Test func repliesOfTheFrequencyVerbs() throws {
         let values = try reply(.logQ("c", ids: ["a", "b"]), "OK 2\na -0.6931471805599453 seen\nb -2.5 unseen\n")
         #expect(values.map(\.value) == [-0.6931471805599453, -2.5])

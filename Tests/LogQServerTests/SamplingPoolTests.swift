@@ -49,6 +49,22 @@ final class SamplingPoolTests {
         )
     }
 
+    private func listing(
+        _ number: Int,
+        deadline: ContinuousClock.Instant = .now + .seconds(3_600),
+        isWanted: @escaping @Sendable () -> Bool = { true }
+    ) -> QueuedQuery {
+        .listing(
+            Listing(
+                collection: collection,
+                question: PopularQuery(count: number + 1),
+                deadline: deadline,
+                isWanted: isWanted,
+                complete: { [outcomes] in outcomes.add(number, $0.map(\.ids.count)) }
+            )
+        )
+    }
+
     private func search(_ number: Int) -> QueuedQuery {
         let vector = (0..<2).map { _ in Float.random(in: -1...1, using: &random) }
         return .search(
@@ -74,6 +90,41 @@ final class SamplingPoolTests {
             let statistics = pool.statistics
             #expect(statistics.samplingCount == 4 && statistics.searchCount == 4 && statistics.passCount == 2)
             #expect(statistics.waitingCount == 0)
+        }
+    }
+
+    /// A list has its own turn too. One that is late before its turn is not answered.
+    @Test func listsAreMadeOneByOneInTheirTurn() throws {
+        try withHeldPool { pool in
+            let now = ContinuousClock.now
+            #expect(pool.submit(search(0)))
+            #expect(pool.submit(listing(1)))
+            #expect(pool.submit(search(2)))
+            #expect(pool.submit(listing(3, deadline: now)))
+            #expect(pool.submit(sampling(4)))
+            #expect(pool.submit(listing(5)))
+            try wait(until: now)
+            gate.open()
+            let found = try outcomes.wait(count: 6)
+            #expect(outcomes.order == [0, 2, 1, 3, 4, 5])
+            #expect(found[3] == .failure(.timeout))
+            #expect([0, 1, 2, 4, 5].allSatisfy { found[$0] == .success($0 + 1) })
+            #expect(pool.statistics.samplingCount == 1 && pool.statistics.searchCount == 3)
+        }
+    }
+
+    @Test func aListThatPassesItsDeadlineTimesOut() throws {
+        try withHeldPool { pool in
+            let deadline = ContinuousClock.now + .milliseconds(20)
+            // Called after the thread has looked at the clock.
+            let isWanted: @Sendable () -> Bool = {
+                while ContinuousClock.now <= deadline { sched_yield() }
+                return true
+            }
+            #expect(pool.submit(listing(0, deadline: deadline, isWanted: isWanted)))
+            gate.open()
+            let found = try outcomes.wait(count: 1)
+            #expect(found[0] == .failure(.timeout))
         }
     }
 

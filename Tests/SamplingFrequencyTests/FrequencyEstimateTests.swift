@@ -16,6 +16,30 @@ import Testing
         }
     }
 
+    /// A count as of another step is the same count, faded or grown by the distance of the two.
+    @Test func countsAreAsOfAnyStep() {
+        let decay = CountDecay(halfLife: 10)
+        let estimator = GapEstimator(alpha: 0.5, decay: decay)
+        var totals = FrequencyTotals(estimator: estimator)
+        var records = [Statistics](repeating: .unseen, count: 3)
+        for (record, step) in [(0, 100), (0, 100), (1, 100), (1, 120)] as [(Int, Int64)] {
+            estimator.observe(&records[record], decay.hit(at: step))
+            totals.note(decay.hit(at: step))
+        }
+        func counts(_ totals: FrequencyTotals) -> [Double] { records.map(totals.hitCount) }
+        #expect(counts(totals) == records.map { estimate($0, totals: totals, liveItems: 1).count })
+        #expect(counts(totals) == [0.5, 1.25, 0])
+        #expect(counts(totals.moved(to: 100)) == [2, 5, 0])
+        #expect(totals.moved(to: 100).moved(to: 120) == totals)
+        #expect(totals.moved(to: 120) == totals)
+        // Eight epochs later only a trace is left, and it does not become 0.
+        let late = totals.moved(to: 120 + 8 * 512 * 10)
+        #expect(counts(late)[0] > 0 && counts(late)[2] == 0)
+        #expect(counts(late.moved(to: 100)) == [2, 5, 0])
+        #expect(counts(totals.moved(to: .max)).allSatisfy { $0.isFinite })
+        #expect(counts(totals.moved(to: -1)).allSatisfy { $0.isFinite })
+    }
+
     @Test func unseenIsHalfAnObservationMadeNow() {
         var tracker = Tracker(alpha: 0.5)
         tracker.observe([1, 2], at: 11)

@@ -52,6 +52,20 @@ import Testing
         #expect(throws: Failure.self) { try address("host:70000") }
     }
 
+    @Test func placesInAListOfPopularIDs() throws {
+        let first = try parse(PopularCommand.self, "popular", "items", "10")
+        #expect(try first.place() == nil && first.n == 10 && !first.all)
+        let next = try parse(PopularCommand.self, "popular", "items", "10", "--after", "a,b,1.5,7", "--timeout-ms", "9")
+        #expect(try next.place() == PopularID("a,b", count: 1.5, step: 7))
+        #expect(next.timeoutMs == 9)
+        let none = try parse(PopularCommand.self, "popular", "items", "10", "--after", "%41,0,-", "--percent", "--all")
+        #expect(try none.place() == PopularID("A", count: 0, step: nil) && none.all)
+        for wrong in ["a", "a,1", "a,x,7", "a,-1,7", "a,inf,7", "a,1,x", "a,1,-7", "a,1,"] {
+            #expect(exitCode("popular", "items", "10", "--after", wrong) == 64, "\(wrong)")
+        }
+        #expect(exitCode("popular", "items", "0") == 64)
+    }
+
     @Test func valuesOfTheVerbs() throws {
         let put = try parse(PutCommand.self, "put", "items", "a", "[1, -0.5]", #"{"x":1}"#)
         #expect(put.vector.values == [1, -0.5] && put.features == #"{"x":1}"#)

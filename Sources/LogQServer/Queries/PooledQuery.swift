@@ -35,6 +35,9 @@ typealias Search = PooledQuery<TopKQuery, TopKAnswer>
 /// A `SAMPLE`. It does not start after its deadline. Once started, it takes about a millisecond.
 typealias Sampling = PooledQuery<SampleQuery, SampleAnswer>
 
+/// A `POPULAR`. The engine stops it at its deadline.
+typealias Listing = PooledQuery<PopularQuery, PopularAnswer>
+
 /// The recipient of a query's outcome.
 struct QueryRecipient: Sendable {
     /// When the request arrived.
@@ -48,11 +51,13 @@ struct QueryRecipient: Sendable {
 enum QueuedQuery: Sendable {
     case search(Search)
     case sampling(Sampling)
+    case listing(Listing)
 
     var answerByteCount: Int {
         switch self {
         case .search(let search): search.answerByteCount
         case .sampling(let sampling): sampling.answerByteCount
+        case .listing(let listing): listing.answerByteCount
         }
     }
 
@@ -60,6 +65,7 @@ enum QueuedQuery: Sendable {
         switch self {
         case .search(let search): search.isWanted()
         case .sampling(let sampling): sampling.isWanted()
+        case .listing(let listing): listing.isWanted()
         }
     }
 
@@ -67,6 +73,7 @@ enum QueuedQuery: Sendable {
         switch self {
         case .search(let search): search.deadline
         case .sampling(let sampling): sampling.deadline
+        case .listing(let listing): listing.deadline
         }
     }
 
@@ -79,6 +86,9 @@ enum QueuedQuery: Sendable {
         case .sampling(var sampling):
             sampling.send(to: recipient)
             return .sampling(sampling)
+        case .listing(var listing):
+            listing.send(to: recipient)
+            return .listing(listing)
         }
     }
 
@@ -86,6 +96,7 @@ enum QueuedQuery: Sendable {
         switch self {
         case .search(let search): search.complete(.failure(error))
         case .sampling(let sampling): sampling.complete(.failure(error))
+        case .listing(let listing): listing.complete(.failure(error))
         }
     }
 }

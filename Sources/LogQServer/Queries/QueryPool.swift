@@ -2,7 +2,7 @@ import ItemStore
 import NIOConcurrencyHelpers
 import SystemSupport
 
-/// The threads that run searches and draws, so that an event loop never does.
+/// The threads that run searches, draws and lists, so that an event loop never does.
 ///
 /// A scan of a million items takes milliseconds, which is long for a loop that answers point lookups in microseconds.
 /// Several searches are cheaper together. So a thread takes the oldest search and up to seven more of the same
@@ -48,6 +48,7 @@ private func runQueries(_ queue: QueryQueue) {
             let lateness = StoreError(.timeout, "the query was not begun in time")
             for query in batch.late where query.isWanted { query.fail(lateness) }
             if let sampling = batch.sampling { draw(sampling) }
+            if let listing = batch.listing { list(listing) }
             guard !batch.searches.isEmpty else { continue }
             let pass = PassUnderWay(batch.searches)
             queue.begin(pass)
@@ -71,4 +72,11 @@ private func takePart(in underWay: PassUnderWay, _ queue: QueryQueue) {
 private func draw(_ sampling: Sampling) {
     let outcome = Result { () throws(StoreError) in try sampling.collection.sample(sampling.question) }
     if sampling.isWanted() { sampling.complete(outcome) }
+}
+
+private func list(_ listing: Listing) {
+    var question = listing.question
+    question.deadline = listing.deadline
+    let outcome = Result { () throws(StoreError) in try listing.collection.popular(question) }
+    if listing.isWanted() { listing.complete(outcome) }
 }

@@ -21,7 +21,7 @@ final class PassUnderWay: Sendable {
 }
 
 /// The state that the threads of the pool share: the waiting queries and the passes under way. Searches can share a
-/// pass. A draw takes about a millisecond, so one thread runs it alone.
+/// pass. A draw takes about a millisecond, and a list is rare, so one thread runs each of them alone.
 final class QueryQueue: @unchecked Sendable {
     /// Searches for one pass come from this many of the oldest queries, so that the lock is held only for microseconds.
     private static let gatherAmongMax = 1_024
@@ -37,17 +37,21 @@ final class QueryQueue: @unchecked Sendable {
     }
 
     struct Batch {
-        /// Up to eight searches that can share a pass. Empty if the batch has a draw, or if every waiting query was
-        /// late or no longer wanted.
+        /// Up to eight searches that can share a pass. Empty if the batch has a draw or a list, or if every waiting
+        /// query was late or no longer wanted.
         var searches: [Search] = []
-        /// A draw, in a batch without searches.
+        /// A draw, in a batch with nothing else to run.
         var sampling: Sampling?
+        /// A list, in a batch with nothing else to run.
+        var listing: Listing?
         /// The queries whose deadline passed while they waited.
         var late: [QueuedQuery] = []
+
+        var isIdle: Bool { searches.isEmpty && sampling == nil && listing == nil }
     }
 
     struct Statistics {
-        /// Searches and draws that wait for a thread.
+        /// Queries that wait for a thread.
         var waitingCount = 0
         /// Draws started so far.
         var samplingCount = 0
@@ -153,7 +157,7 @@ final class QueryQueue: @unchecked Sendable {
     private func takeBatch() -> Batch {
         let now = ContinuousClock.now
         var batch = Batch()
-        while batch.searches.isEmpty, batch.sampling == nil, let query = waiting.popFirst() {
+        while batch.isIdle, let query = waiting.popFirst() {
             batch.append(query, now)
         }
         if batch.sampling != nil { samplingCount += 1 }
@@ -182,6 +186,7 @@ extension QueryQueue.Batch {
         switch query {
         case .search(let search): searches.append(search)
         case .sampling(let sampling): self.sampling = sampling
+        case .listing(let listing): self.listing = listing
         }
     }
 }

@@ -35,6 +35,13 @@ enum Clock {
         ]
     }
 
+    /// The part of the clock that operators watch, as one row of `INFO`.
+    static func summary(of collection: Collection) -> String {
+        let watched = ["last-step", "pace", "lateness", "late", "refused-late", "refused-ahead"]
+        return totals(collection.totals, collection).filter { watched.contains($0.0) }
+            .map { "\($0.0)=\($0.1)" }.joined(separator: " ")
+    }
+
     private static func row(_ run: TrainerRun) -> (String, String) {
         let name = run.name.isEmpty ? "-" : run.name
         return ("run:" + name, "last=\(step(run.lastStep)) clock=\(step(run.clockStep))")

@@ -152,7 +152,13 @@ enum Info {
             ("items", "\(statistics.itemCount)"),
             ("ids", "\(statistics.idCount)"),
         ]
-        return totals + services.store.collections().map { ("collection:\($0)", sizes(of: $1)) }
+        return totals
+            + services.store.collections().flatMap { name, collection in
+                [
+                    ("collection:\(name)", sizes(of: collection)),
+                    ("clock:\(name)", Clock.summary(of: collection)),
+                ]
+            }
     }
 
     private static func sizes(of collection: Collection) -> String {

@@ -57,7 +57,7 @@ enum Verbs {
         Create.verb, Drop.verb, Swap.verb, Collections.verb,
         Put.verb, Get.verb, Del.verb, Scan.verb,
         FSet.verb, FGet.verb,
-        Observe.verb, FreqSet.verb, Clock.verb, ClockSet.verb, LogQ.verb, Freq.verb,
+        Observe.verb, FreqSet.verb, Clock.verb, ClockSet.verb, LogQ.verb, Freq.verb, Popular.verb,
         TopK.verb, Score.verb,
         Sample.verb,
     ]

@@ -93,3 +93,32 @@ extension SequenceNumber {
         self.init(producer: String(decoding: name, as: UTF8.self), number: Int64(number))
     }
 }
+
+/// A row of `POPULAR`: an id, its count, and the step as of which it was counted.
+package struct CountedRow: Sendable, Equatable {
+    package let id: [UInt8]
+    package let count: Double
+    /// Nil for `-`.
+    package let step: Int64?
+}
+
+extension ValueGrammar<CountedRow> {
+    /// `id,count,step`: an id, a finite number of 0 or more, and a step or `-`.
+    package static var countedRow: ValueGrammar {
+        ValueGrammar(placeholder: "row") { text throws(WireError) in
+            let form = "id,count,step: the last row of the page before, with commas"
+            let parts = text.split(UInt8(ascii: ","))
+            guard parts.count == 3 else { throw text.refused(expected: form) }
+            let id = try IDText.decode(parts[0])
+            text.idCount += 1
+            guard let count = NumberText.double(parts[1]), count.isFinite, count >= 0 else {
+                throw text.refused(parts[1], expected: "a count of 0 or more in \(form)")
+            }
+            if isDash(parts[2]) { return CountedRow(id: id, count: count, step: nil) }
+            guard let step = NumberText.unsigned(parts[2]), step <= UInt64(Int64.max) else {
+                throw text.refused(parts[2], expected: "a step or - in \(form)")
+            }
+            return CountedRow(id: id, count: count, step: Int64(step))
+        }
+    }
+}

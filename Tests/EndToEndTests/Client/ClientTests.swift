@@ -116,6 +116,13 @@ import Testing
             let after = try await client.frequencies("worked", ids: ["pear", "apple"])
             #expect(after.map(\.count) == [9, 3])
             #expect(after.map(\.gap) == [4, 1.5])
+            let first = try await client.popular("worked", 2)
+            #expect(
+                first == [PopularID("pear", count: 9, step: 9), PopularID("apple", count: 3, step: 9)]
+            )
+            let second = try await client.popular("worked", 5, after: first[1], timeout: .seconds(60))
+            #expect(second == [PopularID("fig", count: 2, step: 9), PopularID("plum", count: 1, step: 9)])
+            #expect(try await client.info("collections")["clock:worked"]?.hasPrefix("last-step=9 pace=") == true)
         }
     }
 

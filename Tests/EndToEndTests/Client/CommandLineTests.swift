@@ -103,6 +103,12 @@ import Testing
             try logq("logq", "items", "a", "z", "--unit", "p")
                 == .output("id     log p  state\na          0  seen\nz   -2.07944  seen")
         )
+        let list = "id   count  step\na        2     4\nb c      1     4\nz        0     4"
+        #expect(try logq("popular", "items", "1", "--all") == .output(list))
+        #expect(
+            try logq("popular", "items", "1", "--after", "a,2,4", "--json")
+                == .output(#"[{"id":"b c","count":1,"step":4}]"#)
+        )
         #expect(
             try logq("freq", "items", "b c", "--json")
                 == .output(

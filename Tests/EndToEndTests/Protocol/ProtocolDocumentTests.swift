@@ -20,7 +20,7 @@ struct ProtocolDocumentTests {
 
     @Test("the page was read")
     func wasRead() {
-        #expect(document.verbs.count == 24, "\(document.verbs.map(\.name))")
+        #expect(document.verbs.count == 25, "\(document.verbs.map(\.name))")
         #expect(document.codes.count == 15, "\(document.codes)")
         #expect(document.reservedCodes.count == 4, "\(document.reservedCodes)")
         let logQ = document.verbs.first { $0.name == "LOGQ" }
