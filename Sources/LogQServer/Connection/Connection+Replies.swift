@@ -88,23 +88,15 @@ extension Connection {
         send(lookup.rows(0..<lookup.rowCount))
     }
 
-    /// Estimates the length of a reply that may be too long from some of its rows, and refuses one that is half as long
-    /// again as a reply may be. Nearer to the limit only the reply itself shows whether it fits.
     private func checkLength(of lookup: Lookup) throws(WireError) {
-        let bytesMax = services.limits.replyBytesMax
-        let sampledMax = 64
-        guard lookup.byteCount > bytesMax / 2, lookup.rowCount > 2 * sampledMax else { return }
-        var sample = ByteBuffer()
-        var sampledCount = 0
-        for row in stride(from: 0, to: lookup.rowCount, by: lookup.rowCount / sampledMax) {
-            guard session.replies.writeRows(lookup.rows(row..<row + 1), into: &sample, start: 0) else { return }
-            sampledCount += 1
-        }
-        let byteCount = sample.readableBytes * lookup.rowCount / sampledCount
-        guard byteCount > bytesMax / 2 * 3 else { return }
-        let fittingCount = bytesMax / (sample.readableBytes / sampledCount)
-        let got = "got \(lookup.rowCount) ids, whose reply would have about \(byteCount) bytes"
-        throw WireError(.limit, "\(got), expected at most \(bytesMax): about \(fittingCount) of them fit")
+        guard lookup.byteCount > services.limits.replyBytesMax / 2 else { return }
+        // Few rows, because this is on the event loop.
+        try session.replies.checkEstimatedLength(
+            rowCount: lookup.rowCount,
+            sampledCount: 64,
+            percentMax: 150,
+            of: "ids"
+        ) { lookup.rows($0..<$0 + 1) }
     }
 
     /// Writes the next slice of the first lookup under way. Returns its cost in the unit of `workPerTurn`; a full slice

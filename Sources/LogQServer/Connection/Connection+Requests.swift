@@ -92,6 +92,7 @@ extension Connection {
                 try begin(lookup, lineByteCount)
             case .query(let handler):
                 let query = try handler(request, services)
+                try session.replies.checkLeastLength(of: query)
                 try checkMemory(query.answerByteCount)
                 begin(query, verb: request.verb, lineByteCount, arrival: arrival ?? .now)
             case .change(let handler):

@@ -83,7 +83,8 @@ extension Connection {
             arrival: arrival,
             isWanted: { [liveness] in !liveness.isGone.load(ordering: .relaxed) },
             deliver: { [replies = session.replies] outcome in
-                let answer = Self.answer(outcome, verb: verb, replies)
+                let isLong = query.answerByteCount > replies.replyBytesMax / 2
+                let answer = Self.answer(outcome, verb: verb, replies, isLong: isLong)
                 eventLoop.execute { connection.value.answered(place, answer) }
             }
         )
@@ -95,18 +96,28 @@ extension Connection {
     }
 
     /// Writes the reply to a query. It runs on a thread of the pool, so that thousands of rows do not occupy the event
-    /// loop.
+    /// loop. `isLong` says that the reply may be too long.
     private static func answer(
         _ outcome: Result<RowBlock, WireError>,
         verb: Int,
-        _ replies: any ReplyWriter
+        _ replies: any ReplyWriter,
+        isLong: Bool
     ) -> Answer {
-        switch outcome {
-        case .success(let rows):
+        do throws(WireError) {
+            let rows = try outcome.get()
+            if isLong {
+                try replies.checkEstimatedLength(
+                    rowCount: rows.count,
+                    sampledCount: 256,
+                    percentMax: 125,
+                    of: "rows",
+                    rows.row
+                )
+            }
             var bytes = ByteBuffer()
             replies.write(rows, into: &bytes)
             return .bytes(bytes)
-        case .failure(let error):
+        } catch {
             return .failure(error, verb: verb)
         }
     }
