@@ -7,6 +7,7 @@ import WireProtocol
 struct LookupUnderWay {
     let lookup: Lookup
     let place: Connection.Place
+    var trace: TracedRequest?
     var nextRow = 0
     var bytes = ByteBuffer()
 }
@@ -68,6 +69,29 @@ extension Connection {
         )
     }
 
+    /// The request as the log would name it; nil if slow requests are not logged.
+    func traced(_ request: Request) -> TracedRequest? {
+        guard services.slowRequests.threshold != nil else { return nil }
+        return TracedRequest(
+            verb: request.verb,
+            collection: request[.collection],
+            count: request.size,
+            arrival: lastClock
+        )
+    }
+
+    /// Logs a request whose answer is ready, if that took long.
+    func noteIfSlow(_ trace: TracedRequest?, _ error: WireErrorCode? = nil) {
+        guard let trace else { return }
+        lastClock = .now()
+        services.slowRequests.note(
+            trace,
+            peer: context?.channel.remoteAddress?.text ?? "?",
+            error: error?.rawValue,
+            lastClock
+        )
+    }
+
     func flush() {
         guard output.readableBytes > 0, let context else { return }
         let bytes = output
@@ -79,13 +103,14 @@ extension Connection {
     // MARK: Lookups
 
     /// Throws `LIMIT` if the reply is far too long, before its rows are read.
-    func begin(_ lookup: Lookup, _ lineByteCount: Int) throws(WireError) {
+    func begin(_ lookup: Lookup, _ lineByteCount: Int, _ trace: TracedRequest?) throws(WireError) {
         try checkLength(of: lookup)
         guard lookup.rowCount <= lookup.rowsPerSlice else {
             let place = state.start(.read, heldByteCount: lineByteCount)
-            return lookups.append(LookupUnderWay(lookup: lookup, place: place))
+            return lookups.append(LookupUnderWay(lookup: lookup, place: place, trace: trace))
         }
         send(lookup.rows(0..<lookup.rowCount))
+        noteIfSlow(trace)
     }
 
     private func checkLength(of lookup: Lookup) throws(WireError) {
@@ -114,6 +139,7 @@ extension Connection {
             lookups.prepend(first)
         } else {
             state.finish(first.place, with: .bytes(first.bytes), heldByteCount: first.bytes.readableBytes)
+            noteIfSlow(first.trace)
         }
         return 1 + Self.workPerTurn * rows.count / lookup.rowsPerSlice
     }
