@@ -110,6 +110,9 @@ package final class ItemStore: Sendable {
 
     // MARK: - Statistics
 
+    /// The memory of all collections, in bytes.
+    package var memoryByteCount: Int { catalogue.memory.byteCount }
+
     package func statistics() -> StoreStatistics {
         let journal = health.journal
         let storage = environment.statistics()
