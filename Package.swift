@@ -50,7 +50,8 @@ let package = Package(
         .target(
             name: "ItemStore",
             dependencies: [
-                "LMDB", "SamplingFrequency", "VectorIndex", "PackedStrings", "CChecksum", "SystemSupport",
+                "LMDB", "SamplingFrequency", "VectorIndex", "PackedStrings", "JSONObject", "CChecksum",
+                "SystemSupport",
                 logging, deque, heap,
             ]
         ),

@@ -34,11 +34,13 @@ package final class ItemStore: Sendable {
         }
     }
 
-    private init(_ configuration: StoreConfiguration, _ logger: Logger) throws {
+    /// `locked` is the directory, if the caller has locked it already.
+    init(_ configuration: StoreConfiguration, _ logger: Logger, in locked: DataDirectory? = nil) throws {
         self.configuration = configuration
         let clock = ContinuousClock()
         let start = clock.now
-        directory = try DataDirectory(path: configuration.directory, isReadOnly: configuration.isReadOnly)
+        directory =
+            try locked ?? DataDirectory(path: configuration.directory, isReadOnly: configuration.isReadOnly)
         let data = try directory.openData(isReadOnly: configuration.isReadOnly)
         environment = data.environment
         tables = data.tables
@@ -98,14 +100,18 @@ package final class ItemStore: Sendable {
     }
 
     /// Commits all queued writes, ends the store's thread, and checkpoints. Blocks meanwhile. Later calls of `submit`
-    /// throw `draining`. Without the checkpoint, the next start replays the journal, as after a crash.
-    package func close(checkpointing: Bool = true) {
+    /// throw `draining`. Without the checkpoint, the next start replays the journal, as after a crash. With
+    /// `erasingDropped` no records of dropped collections are left.
+    package func close(checkpointing: Bool = true, erasingDropped: Bool = false) {
         storeThread?.queue.close()
         storeThread?.join()
-        if checkpointing { storeThread?.finalCheckpoint() }
+        if checkpointing { storeThread?.finalCheckpoint(erasingDropped: erasingDropped) }
     }
 
     // MARK: - Statistics
+
+    /// The memory of all collections, in bytes.
+    package var memoryByteCount: Int { catalogue.memory.byteCount }
 
     package func statistics() -> StoreStatistics {
         let journal = health.journal

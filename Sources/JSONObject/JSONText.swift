@@ -59,7 +59,7 @@ package enum JSONText {
     }
 
     /// The index after the string that begins at `start`.
-    private static func endOfString(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
+    static func endOfString(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
         var at = start + 1
         while at < text.count, text[at] != UInt8(ascii: "\"") {
             at += text[at] == UInt8(ascii: "\\") ? 2 : 1
@@ -68,7 +68,7 @@ package enum JSONText {
     }
 
     /// The index after the value that begins at `start`: the comma or the closing bracket that follows it.
-    private static func endOfValue(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
+    static func endOfValue(_ text: UnsafeRawBufferPointer, from start: Int) -> Int {
         var at = start
         var depth = 0
         while at < text.count {

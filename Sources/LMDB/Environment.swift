@@ -127,6 +127,15 @@ package final class Environment: Sendable {
         return result
     }
 
+    /// Copies all tables to a new file `data.mdb` in `directory`, which must exist and be empty. The copy has no free
+    /// pages, and begins with transaction 1. It is not synced.
+    package func copyWithoutFreePages(to directory: String) throws(LMDBError) {
+        let earlier = exchangeThreadOnDataFile(currentThreadNumber())
+        defer { _ = exchangeThreadOnDataFile(earlier) }
+        let code = mdb_env_copy2(pointer, directory, UInt32(MDB_CP_COMPACT))
+        guard code == MDB_SUCCESS else { throw LMDBError(code: code, attempt: .copy) }
+    }
+
     /// Whether the meta pages in the file are no longer those of the last commit. Then another program has written to
     /// the file.
     package var isChangedByOthers: Bool {

@@ -19,6 +19,7 @@ package struct LMDBError: Error, Equatable, Sendable, CustomStringConvertible {
         case iterate = "iterate over"
         case count = "count the entries of"
         case commit = "commit"
+        case copy = "copy the data file"
     }
 
     /// `MDB_…` (negative) or an `errno`.

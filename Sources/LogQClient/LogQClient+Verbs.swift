@@ -127,6 +127,11 @@ extension LogQClient {
         try await send(.setFeatures(collection, id, features))
     }
 
+    /// Changes some keys of an item's features. See ``LogQRequest/mergeFeatures(_:_:_:)``.
+    public func mergeFeatures(_ collection: String, _ id: ItemID, _ changes: String) async throws(LogQError) {
+        try await send(.mergeFeatures(collection, id, changes))
+    }
+
     /// The features of some ids: for each, a JSON object with all keys or only `fields`, or nil.
     public func features(
         _ collection: String,

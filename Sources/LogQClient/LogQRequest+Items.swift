@@ -35,6 +35,20 @@ extension LogQRequest where Reply == Void {
             }
         )
     }
+
+    /// `FSET` with `merge=true`: changes some keys of an item's features, and leaves the others as they are (RFC 7396).
+    /// A key with the value `null` is removed, and objects within the object are merged in the same way.
+    ///
+    /// - Parameter changes: a JSON object. The result has the bounds of ``setFeatures(_:_:_:)``.
+    public static func mergeFeatures(_ collection: String, _ id: ItemID, _ changes: String) -> LogQRequest {
+        LogQRequest(
+            RequestLine("FSET", collection, isWrite: true) { (writer) throws(WireError) in
+                try writer.id(id)
+                writer.option("merge", "true")
+                writer.json(changes)
+            }
+        )
+    }
 }
 
 extension LogQRequest where Reply == Embeddings {

@@ -30,6 +30,7 @@ package final class Server: Service {
         let listeners: [any Channel]
         let services: Services
         let registry: ConnectionRegistry
+        let freedMemory: FreedMemoryWatch
     }
 
     package init(store: ItemStore, configuration: ServerConfiguration, logger: Logger) {
@@ -76,7 +77,15 @@ package final class Server: Service {
             try? await group.shutdownGracefully()
             throw error
         }
-        let running = Running(group: group, listeners: listeners, services: services, registry: registry)
+        let running = Running(
+            group: group,
+            listeners: listeners,
+            services: services,
+            registry: registry,
+            freedMemory: FreedMemoryWatch { [store, memory = services.memory] in
+                store.memoryByteCount + memory.byteCount
+            }
+        )
         state.withLockedValue { $0 = .running(running) }
         return listeners.compactMap { $0.localAddress?.text }
     }
@@ -95,6 +104,7 @@ package final class Server: Service {
         // These calls block, so they must not run on an event loop. They may block this thread, because nothing else
         // runs any more. A new thread could be one more than a limit on address space allows.
         running.services.pool.close()
+        running.freedMemory.close()
         store.close()
         try await running.group.shutdownGracefully()
         logger.info("stopped")

@@ -27,6 +27,8 @@ package struct ServerConfiguration: Sendable {
     /// How long a connection without a request under way stays open after a shutdown begins. A request that arrives
     /// meanwhile is answered `DRAINING`.
     package var drainLingerMilliseconds: Int64 = 200
+    /// A request that takes this long is logged; nil for never.
+    package var slowRequestMilliseconds: Int? = 1_000
     package var version = releaseVersion
 
     package init() {}

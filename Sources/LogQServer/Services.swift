@@ -14,6 +14,7 @@ final class Services: Sendable {
     let parser: RequestParser
     let metrics = Metrics()
     let memory: ConnectionMemory
+    let slowRequests: SlowRequests
     let startTime = NIODeadline.now()
     private let turns = NIOLockedValueBox<[ObjectIdentifier: NIOLoopBound<Turns>]>([:])
 
@@ -30,6 +31,10 @@ final class Services: Sendable {
         self.store = store
         self.pool = pool
         self.configuration = configuration
+        slowRequests = SlowRequests(
+            thresholdMilliseconds: configuration.slowRequestMilliseconds,
+            logger: logger
+        )
         memory = ConnectionMemory(byteCountMax: configuration.connectionBytesMax)
         parser = RequestParser(Verbs.syntaxes, limits: configuration.limits)
     }

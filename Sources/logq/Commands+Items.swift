@@ -82,15 +82,30 @@ struct ScanCommand: ClientCommand {
 }
 
 struct SetFeaturesCommand: ClientCommand {
-    static let configuration = CommandConfiguration(commandName: "fset", abstract: "Replace the features of an item.")
+    static let configuration = CommandConfiguration(
+        commandName: "fset",
+        abstract: "Replace the features of an item, or change some of their keys.",
+        discussion: """
+            logq fset items sku-1 '{"stock":9,"price":3}'
+            logq fset items sku-1 '{"stock":8}' --merge
+            """
+    )
     @OptionGroup(title: "Connection and output") var global: GlobalOptions
 
     @Argument var collection: String
     @Argument var id: String
     @Argument(help: "A JSON object.") var features: String
 
+    @Flag(help: "Leave the keys that the object does not have; null removes a key (RFC 7396).")
+    var merge = false
+
     func report(_ client: LogQClient) async throws -> Report {
-        try await client.setFeatures(collection, try global.ids([id])[0], features)
+        let id = try global.ids([id])[0]
+        if merge {
+            try await client.mergeFeatures(collection, id, features)
+        } else {
+            try await client.setFeatures(collection, id, features)
+        }
         return .done
     }
 }

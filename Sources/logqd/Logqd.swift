@@ -27,7 +27,7 @@ struct Logqd: AsyncParsableCommand {
             version that this one does not know wrote the data, 1 for anything else.
             """,
         version: releaseVersion,
-        subcommands: [Verify.self]
+        subcommands: [Verify.self, Compact.self]
     )
 
     @OptionGroup var settings: Settings

@@ -46,6 +46,9 @@ struct Settings: ParsableArguments {
     @Option(help: "How to log: text, or json with one object a line (default text).")
     var logFormat: String?
 
+    @Option(help: "Log a request that takes this many milliseconds, without its values; 0 logs none (default 1000).")
+    var logSlowMs: Int?
+
     @Option(
         help: ArgumentHelp("The longest request line, in bytes (default 1048576).", valueName: "bytes"),
         transform: ByteCount.parse
@@ -144,6 +147,9 @@ struct Settings: ParsableArguments {
         try set(&configuration.limits.idsMax, maxIds, "max-ids", 1...(1 << 24))
         let timeouts = 1...Limits.timeoutMillisecondsMax
         try set(&configuration.queryTimeoutMilliseconds, queryTimeoutMs, "query-timeout-ms", timeouts)
+        if let milliseconds = try resolve(logSlowMs, "log-slow-ms", 0...3_600_000) {
+            configuration.slowRequestMilliseconds = milliseconds == 0 ? nil : milliseconds
+        }
         // The features of this many rows, at most 3,900 bytes each, fit into the 2 GiB of a `PackedStrings`.
         try set(&configuration.limits.kMax, maxK, "max-k", 1...(1 << 19))
         try set(&configuration.limits.replyBytesMax, maxReplyBytes, "max-reply-bytes", 1_024...(1 << 30))

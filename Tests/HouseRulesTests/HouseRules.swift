@@ -64,7 +64,9 @@ let houseRules: [ModuleRule] = [
     // The engine runs without a socket.
     ModuleRule(
         name: "ItemStore",
-        house: ["LMDB", "SamplingFrequency", "VectorIndex", "PackedStrings", "CChecksum", "SystemSupport"],
+        house: [
+            "LMDB", "SamplingFrequency", "VectorIndex", "PackedStrings", "JSONObject", "CChecksum", "SystemSupport",
+        ],
         packages: ["Logging", "DequeModule", "HeapModule"],
         forbidden: ["NIO*", "WireProtocol", "CLMDB"]
     ),

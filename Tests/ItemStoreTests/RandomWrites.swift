@@ -47,7 +47,8 @@ struct RandomWrites {
                 features: Bool.random(using: &random) ? randomJSON() : nil
             )
         case 45..<60: return .delete(collection: name, ids: randomIDs(1...3))
-        case 60..<70: return .setFeatures(collection: name, id: randomID(), json: randomJSON())
+        case 60..<65: return .setFeatures(collection: name, id: randomID(), json: randomJSON())
+        case 65..<70: return .mergeFeatures(collection: name, id: randomID(), patch: randomPatch())
         case 70..<90:
             let sequence = ProducerSequence(
                 producer: "worker-\(Int.random(in: 0..<40, using: &random))",
@@ -114,6 +115,14 @@ struct RandomWrites {
         let number = Int.random(in: 0..<1_000_000, using: &random)
         let text = String(repeating: "x", count: Int.random(in: 0..<300, using: &random))
         return Array(#"{"n":\#(number),"s":"\#(text)"}"#.utf8)
+    }
+
+    private mutating func randomPatch() -> [UInt8] {
+        let members = ["n", "s", "t", "u"].map { key in
+            Bool.random(using: &random) ? "\"\(key)\":null" : "\"\(key)\":\(Int.random(in: 0..<100, using: &random))"
+        }
+        let some = members.shuffled(using: &random).prefix(Int.random(in: 0...3, using: &random))
+        return Array("{\(some.joined(separator: ","))}".utf8)
     }
 
     /// Far apart, so that many are very late or far ahead.

@@ -206,7 +206,7 @@ struct StoreModel {
             return .done
         case .setClock: preconditionFailure("the model has no clock to set")
         case .put(let name, _, _, _), .delete(let name, _), .setFeatures(let name, _, _),
-            .observe(let name, _, _, _, _, _), .setFrequencies(let name, _, _, _, _):
+            .mergeFeatures(let name, _, _), .observe(let name, _, _, _, _, _), .setFrequencies(let name, _, _, _, _):
             guard var collection = collections[name] else { return .failed(.noCollection) }
             defer { collections[name] = collection }
             let expected = Self.apply(write, to: &collection)
@@ -235,6 +235,9 @@ struct StoreModel {
             )
         case .setFeatures(_, let id, let json):
             collection.items[id, default: Item()].features = json
+        case .mergeFeatures(_, let id, let patch):
+            let present = collection.items[id]?.features
+            collection.items[id, default: Item()].features = merged(present, patch)
         case .observe(_, let step, let sequence, let ids, _, _):
             if let sequence, sequence.number <= collection.sequences[sequence.producer] ?? 0 { return .done }
             let step = step.step ?? max(collection.lastStep, 0) + 1
@@ -294,6 +297,26 @@ struct StoreModel {
             }
             collection.items[id] = item
         }
+    }
+
+    /// Merges flat objects without commas and colons in their strings.
+    private static func merged(_ object: [UInt8]?, _ patch: [UInt8]) -> [UInt8] {
+        func members(_ json: [UInt8]) -> [(key: String, value: String)] {
+            String(decoding: json.dropFirst().dropLast(), as: UTF8.self).split(separator: ",").map { member in
+                let parts = member.split(separator: ":")
+                return (String(parts[0]), String(parts[1]))
+            }
+        }
+        var merged = members(object ?? Array("{}".utf8))
+        for (key, value) in members(patch) {
+            if let index = merged.firstIndex(where: { $0.key == key }) {
+                merged[index].value = value
+            } else {
+                merged.append((key, value))
+            }
+        }
+        let present = merged.filter { $0.value != "null" }.map { "\($0.key):\($0.value)" }
+        return Array("{\(present.joined(separator: ","))}".utf8)
     }
 
     /// A hit that is more than 64 steps late is only counted.

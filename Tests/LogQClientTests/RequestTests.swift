@@ -55,6 +55,7 @@ import WireProtocol
         #expect(try line(.scan("songs")) == "SCAN songs\n")
         #expect(try line(.scan("songs", after: 0, limit: 9)) == "SCAN songs after=0 limit=9\n")
         #expect(try line(.setFeatures("songs", "a", "{}")) == "FSET songs a {}\n")
+        #expect(try line(.mergeFeatures("songs", "a", "{}")) == "FSET songs a merge=true {}\n")
         #expect(try line(.features("songs", ["a"])) == "FGET songs a\n")
         #expect(try line(.features("songs", ["a"], fields: ["by", "x,y"])) == "FGET songs fields=by,x%2Cy a\n")
         #expect(try line(.topK("songs", 2, nearest: .vector(vector))) == "TOPK songs 2 f32:AACAPwAAAAA=\n")

@@ -79,6 +79,7 @@ package final class DaemonProcess: Sendable {
         #endif
     }
 
+    package var processID: Int32 { child.processID }
     package var tcp: LineSocket.Address { .tcp(port: port) }
     package var unix: LineSocket.Address { .unix(path: socketPath) }
     /// The whole log so far.

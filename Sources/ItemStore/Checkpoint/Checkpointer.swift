@@ -129,13 +129,17 @@ final class Checkpointer {
     }
 
     /// Call this at the end. It copies all dirty records and cuts the whole journal, so the next start has nothing to
-    /// replay. That takes the rest of a pass that is under way, and another one.
-    func finish() {
+    /// replay. That takes the rest of a pass that is under way, and another one. With `erasingDropped` it also erases
+    /// the records of all dropped collections.
+    func finish(erasingDropped: Bool) {
         let lastPass = passCount + 2
         do throws(StoreError) {
             try health.checkWritable()
             while journalByteCount > 0, passCount < lastPass {
                 try advance(startAt: 1)
+            }
+            if erasingDropped {
+                while records.erasable(checkpointed: checkpointedGroup) != nil { try advance(startAt: .max) }
             }
             try watch.finish()
         } catch {

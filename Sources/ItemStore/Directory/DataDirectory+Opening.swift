@@ -15,6 +15,7 @@ extension DataDirectory {
     /// Makes the data file if the directory is new. Otherwise checks it as a whole, before LMDB reads any of it. Then
     /// opens it. Throws `corrupt`, `unknownSchema`, `full` or `internalError`.
     func openData(isReadOnly: Bool) throws -> OpenedData {
+        if !isReadOnly { Self.removeStaging(path + "/" + Self.compactionName) }
         let head = try HeadFile.read(path)
         if fileExists(dataPath) {
             try checkData(head)
@@ -113,9 +114,11 @@ extension DataDirectory {
         guard code == 0 else { throw StoreError.system("could not sync '\(path)'", code) }
     }
 
-    private static func removeStaging(_ path: String) {
-        unlink(path + "/data.mdb")
-        unlink(path + "/lock.mdb")
+    /// The directory in which a `Compaction` makes its copy.
+    static let compactionName = "compact"
+
+    static func removeStaging(_ path: String) {
+        for name in ["data.mdb", "lock.mdb", "LOCK"] { unlink(path + "/" + name) }
         rmdir(path)
     }
 

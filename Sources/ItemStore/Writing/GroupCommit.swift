@@ -29,6 +29,9 @@ final class GroupCommit {
     /// How the group will change the memory of collections.
     var pendingMemory = PendingMemory()
 
+    /// The places in `encoder` of the features that the group sets.
+    private var pendingFeatures: [CollectionRow: Range<Int>] = [:]
+
     private var nextGroup: UInt64
     private var effects: [Effect] = []
     /// The offset of the first operation that is not in `effects` yet.
@@ -98,6 +101,18 @@ final class GroupCommit {
         }
     }
 
+    /// Encodes the features of a row.
+    func setFeatures(of row: UInt32, in collection: Collection, _ json: [UInt8]) {
+        encoder.features(collection: collection.number, row: row, json: json)
+        let place = encoder.byteCount - json.count..<encoder.byteCount
+        pendingFeatures[CollectionRow(collection: collection.number, row: row)] = place
+    }
+
+    /// The features that a pending write sets; nil if none sets those of the row.
+    func pendingFeatures(of row: UInt32, in collection: Collection) -> ArraySlice<UInt8>? {
+        pendingFeatures[CollectionRow(collection: collection.number, row: row)].map { encoder.bytes[$0] }
+    }
+
     private func noteOperations() {
         guard encoder.byteCount > nextOffset else { return }
         effects.append(.operations(nextOffset..<encoder.byteCount))
@@ -147,6 +162,7 @@ final class GroupCommit {
                 encoder.removeAll()
                 serial = RowStamp.serial(after: serial)
                 pendingMemory = PendingMemory()
+                pendingFeatures.removeAll(keepingCapacity: true)
             }
             effects.removeAll(keepingCapacity: true)
             nextOffset = JournalGroup.headerByteCount

@@ -61,11 +61,6 @@ private struct ReplicationCheck {
     private var operationCount = 0
     private var changesCatalogue = false
 
-    private struct CollectionRow: Hashable {
-        let collection: UInt32
-        let row: UInt32
-    }
-
     private struct AssignedID: Hashable {
         let collection: UInt32
         let id: [UInt8]

@@ -47,6 +47,8 @@ final class Judge {
             return .outcome(.deleted(judgeDelete(try collection(name), ids)))
         case .setFeatures(let name, let id, let json):
             try judgeFeatures(try collection(name), id, json)
+        case .mergeFeatures(let name, let id, let patch):
+            try judgeMerge(try collection(name), id, patch)
         case .observe(let name, let step, let sequence, let ids, let returnsFrequencies, let skipsWhenFull):
             let collection = try collection(name)
             let rows = try judgeObserve(collection, step, sequence, ids, skipsWhenFull)
@@ -80,12 +82,7 @@ final class Judge {
         try collection.configuration.check(vector, as: .embedding)
         let row = try row(of: id, withVector: true, features, in: collection)
         group.encoder.embedding(collection: collection.number, row: row, vector: vector)
-        if let features { group.encoder.features(collection: collection.number, row: row, json: features) }
-    }
-
-    private func judgeFeatures(_ collection: Collection, _ id: [UInt8], _ json: [UInt8]) throws(StoreError) {
-        let row = try row(of: id, withVector: false, json, in: collection)
-        group.encoder.features(collection: collection.number, row: row, json: json)
+        if let features { group.setFeatures(of: row, in: collection, features) }
     }
 
     private func judgeDelete(_ collection: Collection, _ ids: PackedStrings) -> [Bool] {

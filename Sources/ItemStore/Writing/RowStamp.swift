@@ -40,3 +40,9 @@ struct PendingMemory {
         freedByteCount += byteCount
     }
 }
+
+/// A row and the number of its collection, as a key.
+struct CollectionRow: Hashable {
+    let collection: UInt32
+    let row: UInt32
+}

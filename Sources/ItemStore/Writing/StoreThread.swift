@@ -52,8 +52,8 @@ final class StoreThread: @unchecked Sendable {
     }
 
     /// Copies all dirty records to the tables, so the next start has nothing to replay. Call after `join`.
-    func finalCheckpoint() {
-        checkpointer.finish()
+    func finalCheckpoint(erasingDropped: Bool) {
+        checkpointer.finish(erasingDropped: erasingDropped)
     }
 
     private func work() {

@@ -18,6 +18,9 @@ package enum Write: Sendable {
     case delete(collection: String, ids: PackedStrings)
     /// Sets the features of an id, which may be new. `json` is stored unchanged.
     case setFeatures(collection: String, id: [UInt8], json: [UInt8])
+    /// Merges an object into the features of an id, which may be new (`JSONText.merged`). The features that earlier
+    /// writes set, durable or not, are what it is merged into. Fails with `limit` if the result is too long.
+    case mergeFeatures(collection: String, id: [UInt8], patch: [UInt8])
     /// These ids were in the batch of this step. With `returnsFrequencies`, the outcome has their statistics right
     /// after this write. With `skipsWhenFull`, new ids are left out if there is no room for them all, and the outcome
     /// is otherwise `counted`.
@@ -66,7 +69,7 @@ package enum Write: Sendable {
     var hasOwnGroup: Bool {
         switch self {
         case .create, .createLike, .drop, .swap, .setClock, .replicate: true
-        case .put, .delete, .setFeatures, .observe, .setFrequencies: false
+        case .put, .delete, .setFeatures, .mergeFeatures, .observe, .setFrequencies: false
         }
     }
 
@@ -78,7 +81,8 @@ package enum Write: Sendable {
         case .put(_, let id, let vector, let features):
             return overhead + id.count + vector.count * 4 + (features?.count ?? 0)
         case .delete(_, let ids): return overhead + ids.byteCount + ids.count * 4
-        case .setFeatures(_, let id, let json): return overhead + id.count + json.count
+        case .setFeatures(_, let id, let json), .mergeFeatures(_, let id, let json):
+            return overhead + id.count + json.count
         case .observe(_, _, _, let ids, let returnsFrequencies, _):
             let record = returnsFrequencies ? MemoryLayout<Statistics>.stride : 0
             return overhead + ids.byteCount + ids.count * (4 + record)

@@ -7,6 +7,7 @@ import WireProtocol
 struct LookupUnderWay {
     let lookup: Lookup
     let place: Connection.Place
+    var trace: TracedRequest?
     var nextRow = 0
     var bytes = ByteBuffer()
 }
@@ -68,6 +69,29 @@ extension Connection {
         )
     }
 
+    /// The request as the log would name it; nil if slow requests are not logged.
+    func traced(_ request: Request) -> TracedRequest? {
+        guard services.slowRequests.threshold != nil else { return nil }
+        return TracedRequest(
+            verb: request.verb,
+            collection: request[.collection],
+            count: request.size,
+            arrival: lastClock
+        )
+    }
+
+    /// Logs a request whose answer is ready, if that took long.
+    func noteIfSlow(_ trace: TracedRequest?, _ error: WireErrorCode? = nil) {
+        guard let trace else { return }
+        lastClock = .now()
+        services.slowRequests.note(
+            trace,
+            peer: context?.channel.remoteAddress?.text ?? "?",
+            error: error?.rawValue,
+            lastClock
+        )
+    }
+
     func flush() {
         guard output.readableBytes > 0, let context else { return }
         let bytes = output
@@ -79,32 +103,25 @@ extension Connection {
     // MARK: Lookups
 
     /// Throws `LIMIT` if the reply is far too long, before its rows are read.
-    func begin(_ lookup: Lookup, _ lineByteCount: Int) throws(WireError) {
+    func begin(_ lookup: Lookup, _ lineByteCount: Int, _ trace: TracedRequest?) throws(WireError) {
         try checkLength(of: lookup)
         guard lookup.rowCount <= lookup.rowsPerSlice else {
             let place = state.start(.read, heldByteCount: lineByteCount)
-            return lookups.append(LookupUnderWay(lookup: lookup, place: place))
+            return lookups.append(LookupUnderWay(lookup: lookup, place: place, trace: trace))
         }
         send(lookup.rows(0..<lookup.rowCount))
+        noteIfSlow(trace)
     }
 
-    /// Estimates the length of a reply that may be too long from some of its rows, and refuses one that is half as long
-    /// again as a reply may be. Nearer to the limit only the reply itself shows whether it fits.
     private func checkLength(of lookup: Lookup) throws(WireError) {
-        let bytesMax = services.limits.replyBytesMax
-        let sampledMax = 64
-        guard lookup.byteCount > bytesMax / 2, lookup.rowCount > 2 * sampledMax else { return }
-        var sample = ByteBuffer()
-        var sampledCount = 0
-        for row in stride(from: 0, to: lookup.rowCount, by: lookup.rowCount / sampledMax) {
-            guard session.replies.writeRows(lookup.rows(row..<row + 1), into: &sample, start: 0) else { return }
-            sampledCount += 1
-        }
-        let byteCount = sample.readableBytes * lookup.rowCount / sampledCount
-        guard byteCount > bytesMax / 2 * 3 else { return }
-        let fittingCount = bytesMax / (sample.readableBytes / sampledCount)
-        let got = "got \(lookup.rowCount) ids, whose reply would have about \(byteCount) bytes"
-        throw WireError(.limit, "\(got), expected at most \(bytesMax): about \(fittingCount) of them fit")
+        guard lookup.byteCount > services.limits.replyBytesMax / 2 else { return }
+        // Few rows, because this is on the event loop.
+        try session.replies.checkEstimatedLength(
+            rowCount: lookup.rowCount,
+            sampledCount: 64,
+            percentMax: 150,
+            of: "ids"
+        ) { lookup.rows($0..<$0 + 1) }
     }
 
     /// Writes the next slice of the first lookup under way. Returns its cost in the unit of `workPerTurn`; a full slice
@@ -122,6 +139,7 @@ extension Connection {
             lookups.prepend(first)
         } else {
             state.finish(first.place, with: .bytes(first.bytes), heldByteCount: first.bytes.readableBytes)
+            noteIfSlow(first.trace)
         }
         return 1 + Self.workPerTurn * rows.count / lookup.rowsPerSlice
     }

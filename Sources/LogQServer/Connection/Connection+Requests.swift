@@ -9,6 +9,7 @@ struct HeldRequest {
     let lineByteCount: Int
     /// When the request arrived. Its timeout starts at this time.
     let arrival: ContinuousClock.Instant
+    let trace: TracedRequest?
 }
 
 extension Connection {
@@ -18,6 +19,7 @@ extension Connection {
     /// Starts requests until none is left, one has to wait, or the turn's work is used up.
     func takeRequests() {
         var workLeft = Self.workPerTurn
+        if services.slowRequests.threshold != nil { lastClock = .now() }
         while !state.input.isPutOff {
             guard workLeft > 0 else { return continueLater() }
             if !lookups.isEmpty {
@@ -26,7 +28,9 @@ extension Connection {
             }
             guard mayTakeRequest else { return }
             if let waiting = held {
-                guard begin(waiting.request, waiting.lineByteCount, arrival: waiting.arrival, &workLeft) else { return }
+                guard begin(waiting.request, waiting.lineByteCount, waiting.trace, waiting.arrival, &workLeft) else {
+                    return
+                }
                 held = nil
                 continue
             }
@@ -58,8 +62,9 @@ extension Connection {
             return
         }
         counts.addRequest(of: request.verb)
-        if !begin(request, byteCount, arrival: nil, &workLeft) {
-            held = HeldRequest(request: request, lineByteCount: byteCount, arrival: .now)
+        let trace = traced(request)
+        if !begin(request, byteCount, trace, nil, &workLeft) {
+            held = HeldRequest(request: request, lineByteCount: byteCount, arrival: .now, trace: trace)
         }
     }
 
@@ -67,7 +72,8 @@ extension Connection {
     private func begin(
         _ request: Request,
         _ lineByteCount: Int,
-        arrival: ContinuousClock.Instant?,
+        _ trace: TracedRequest?,
+        _ arrival: ContinuousClock.Instant?,
         _ workLeft: inout Int
     ) -> Bool {
         let action = Verbs.all[request.verb].action
@@ -80,27 +86,31 @@ extension Connection {
             switch action {
             case .session(let handler):
                 send(try handler(&session, request, services))
+                noteIfSlow(trace)
                 if session.isEnding { state.end(.shutAndDiscard) }
             case .read(let handler):
                 let page = try handler(request, services)
                 workLeft -= page.work
                 send(page.rows)
+                noteIfSlow(trace)
             case .lookup(let handler):
                 let lookup = try handler(request, services)
                 try checkMemory(lookup.byteCount)
                 workLeft -= lookup.rowCount
-                try begin(lookup, lineByteCount)
+                try begin(lookup, lineByteCount, trace)
             case .query(let handler):
                 let query = try handler(request, services)
+                try session.replies.checkLeastLength(of: query)
                 try checkMemory(query.answerByteCount)
-                begin(query, verb: request.verb, lineByteCount, arrival: arrival ?? .now)
+                begin(query, verb: request.verb, lineByteCount, trace, arrival: arrival ?? .now)
             case .change(let handler):
                 let change = try handler(request, services)
                 try checkMemory(change.answerByteCount)
-                gather(change, verb: request.verb, lineByteCount)
+                gather(change, verb: request.verb, lineByteCount, trace)
             }
         } catch {
             answer(.failure(error, verb: request.verb))
+            noteIfSlow(trace, error.code)
         }
         return true
     }

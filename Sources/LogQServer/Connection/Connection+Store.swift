@@ -11,6 +11,7 @@ struct GatheredWrites {
         /// The index of the verb.
         let verb: Int
         let rows: Change.Rows?
+        let trace: TracedRequest?
     }
 
     var writes: [Write] = []
@@ -28,9 +29,9 @@ extension Connection {
 
     // MARK: Writes
 
-    func gather(_ change: Change, verb: Int, _ lineByteCount: Int) {
+    func gather(_ change: Change, verb: Int, _ lineByteCount: Int, _ trace: TracedRequest?) {
         let place = state.start(.write, heldByteCount: lineByteCount + change.answerByteCount)
-        gathered.replies.append(GatheredWrites.Reply(place: place, verb: verb, rows: change.rows))
+        gathered.replies.append(GatheredWrites.Reply(place: place, verb: verb, rows: change.rows, trace: trace))
         gathered.writes.append(change.write)
         gathered.byteCount += lineByteCount
         let bytesMax = min(Self.gatheredBytesMax, services.store.configuration.limits.writeQueueBytesMax / 8)
@@ -62,10 +63,12 @@ extension Connection {
         for (reply, outcome) in zip(replies, outcomes) {
             if case .failed(let error) = outcome {
                 state.finish(reply.place, with: .failure(WireError(error), verb: reply.verb))
+                noteIfSlow(reply.trace, WireErrorCode(error.code))
             } else if let lookup = reply.rows?(outcome) {
-                lookups.append(LookupUnderWay(lookup: lookup, place: reply.place))
+                lookups.append(LookupUnderWay(lookup: lookup, place: reply.place, trace: reply.trace))
             } else {
                 state.finish(reply.place, with: .done)
+                noteIfSlow(reply.trace)
             }
         }
         process()
@@ -74,7 +77,13 @@ extension Connection {
     // MARK: Queries
 
     /// Gives a query its place and submits it to the pool.
-    func begin(_ query: QueuedQuery, verb: Int, _ lineByteCount: Int, arrival: ContinuousClock.Instant) {
+    func begin(
+        _ query: QueuedQuery,
+        verb: Int,
+        _ lineByteCount: Int,
+        _ trace: TracedRequest?,
+        arrival: ContinuousClock.Instant
+    ) {
         guard let context else { return }
         let place = state.start(.query, heldByteCount: lineByteCount + query.answerByteCount)
         let eventLoop = context.eventLoop
@@ -83,8 +92,9 @@ extension Connection {
             arrival: arrival,
             isWanted: { [liveness] in !liveness.isGone.load(ordering: .relaxed) },
             deliver: { [replies = session.replies] outcome in
-                let answer = Self.answer(outcome, verb: verb, replies)
-                eventLoop.execute { connection.value.answered(place, answer) }
+                let isLong = query.answerByteCount > replies.replyBytesMax / 2
+                let answer = Self.answer(outcome, verb: verb, replies, isLong: isLong)
+                eventLoop.execute { connection.value.answered(place, answer, trace) }
             }
         )
         if !services.pool.submit(query.sent(to: recipient)) {
@@ -95,24 +105,39 @@ extension Connection {
     }
 
     /// Writes the reply to a query. It runs on a thread of the pool, so that thousands of rows do not occupy the event
-    /// loop.
+    /// loop. `isLong` says that the reply may be too long.
     private static func answer(
         _ outcome: Result<RowBlock, WireError>,
         verb: Int,
-        _ replies: any ReplyWriter
+        _ replies: any ReplyWriter,
+        isLong: Bool
     ) -> Answer {
-        switch outcome {
-        case .success(let rows):
+        do throws(WireError) {
+            let rows = try outcome.get()
+            if isLong {
+                try replies.checkEstimatedLength(
+                    rowCount: rows.count,
+                    sampledCount: 256,
+                    percentMax: 125,
+                    of: "rows",
+                    rows.row
+                )
+            }
             var bytes = ByteBuffer()
             replies.write(rows, into: &bytes)
             return .bytes(bytes)
-        case .failure(let error):
+        } catch {
             return .failure(error, verb: verb)
         }
     }
 
-    private func answered(_ place: Place, _ answer: Answer) {
+    private func answered(_ place: Place, _ answer: Answer, _ trace: TracedRequest?) {
         state.finish(place, with: answer)
+        if case .failure(let error, _) = answer {
+            noteIfSlow(trace, error.code)
+        } else {
+            noteIfSlow(trace)
+        }
         process()
     }
 }

@@ -53,6 +53,8 @@ final class Connection: ChannelDuplexHandler {
     /// Bytes that were flushed since the last count.
     var flushedByteCount = 0
     var isAwaitingSent = false
+    /// The time of the last look at the clock, for the log of slow requests. One look for each request is enough.
+    var lastClock = NIODeadline.now()
     /// The error that this connection gets instead of service, because the server has too many connections.
     private let refusal: WireError?
 

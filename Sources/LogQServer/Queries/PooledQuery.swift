@@ -10,6 +10,8 @@ struct PooledQuery<Question: Sendable, Answer: Sendable>: Sendable {
     var timeoutMilliseconds = 0
     /// The most bytes that the answer takes, as values or as text.
     var answerByteCount = 0
+    /// The number of vectors that the answer has at least, unless items are deleted meanwhile. 0 if that is not known.
+    var vectorCountMin = 0
     var rows: @Sendable (Answer) throws(WireError) -> RowBlock = { _ in .empty }
 
     /// When the query gives up; nil for never.
@@ -58,6 +60,20 @@ enum QueuedQuery: Sendable {
         case .search(let search): search.answerByteCount
         case .sampling(let sampling): sampling.answerByteCount
         case .listing(let listing): listing.answerByteCount
+        }
+    }
+
+    var vectorCountMin: Int {
+        switch self {
+        case .search(let search): search.vectorCountMin
+        case .sampling(let sampling): sampling.vectorCountMin
+        }
+    }
+
+    var collection: Collection {
+        switch self {
+        case .search(let search): search.collection
+        case .sampling(let sampling): sampling.collection
         }
     }
 

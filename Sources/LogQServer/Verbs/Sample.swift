@@ -71,7 +71,6 @@ enum Sample {
             columns: columns.engineColumns
         )
         let rowCount = rowCount(question, itemCount: collection.itemCount)
-        if columns.contains(.vector) { try refuseTooLong(rowCount, dimension: dimension, services.limits) }
         // At most three bytes for each byte of the id, and 96 for q, expected, log q and separators. The values in
         // memory take no more.
         let rowBytes = Limits.idBytesMax * 3 + 96 + columns.textBytesMax
@@ -80,6 +79,9 @@ enum Sample {
             question: question,
             timeoutMilliseconds: request[timeout] ?? services.configuration.queryTimeoutMilliseconds,
             answerByteCount: min(rowCount * rowBytes, services.limits.replyBytesMax),
+            // As if nothing were excluded. Otherwise the vectors of one request could take much memory: 16,384 draws of
+            // 4,096 dimensions are 256 MiB.
+            vectorCountMin: columns.contains(.vector) ? rowCount : 0,
             rows: { [insists = request[insist]] answer throws(WireError) in
                 if insists, answer.ids.count < question.count {
                     let got = "got \(answer.ids.count) of \(question.count) items"
@@ -116,14 +118,5 @@ enum Sample {
     private static func rowCount(_ question: SampleQuery, itemCount: Int) -> Int {
         if question.isUnique { return min(question.count, itemCount) }
         return itemCount == 0 ? 0 : question.count
-    }
-
-    /// Refuses a draw, before drawing, if its reply is certain to be too long. Otherwise the vectors of one request
-    /// could take much memory: 16,384 draws of 4,096 dimensions are 256 MiB.
-    private static func refuseTooLong(_ rowCount: Int, dimension: Int, _ limits: Limits) throws(WireError) {
-        // A number takes at least two bytes: a digit and a comma in text, more than five bytes in base64.
-        guard rowCount * dimension * 2 <= limits.replyBytesMax else {
-            throw WireError.replyTooLong(bytesMax: limits.replyBytesMax)
-        }
     }
 }

@@ -96,9 +96,17 @@ enum TopK {
             question: question,
             timeoutMilliseconds: request[timeout] ?? services.configuration.queryTimeoutMilliseconds,
             answerByteCount: max(replyBytes, question.selectionByteCount(in: collection)),
+            vectorCountMin: columns.contains(.vector) ? rowCountMin(question, itemCount: collection.itemCount) : 0,
             rows: { columns.rows(of: $0, numbers: $0.scores) }
         )
         return .search(search)
+    }
+
+    /// The fewest rows that the answer has. A radius or a margin may leave none.
+    private static func rowCountMin(_ question: TopKQuery, itemCount: Int) -> Int {
+        guard question.scoreMin == -.infinity, question.margin == nil else { return 0 }
+        let rankedCount = itemCount - question.except.count
+        return min(question.ranks.count, rankedCount - question.ranks.lowerBound + 1, question.sample?.count ?? .max)
     }
 
     /// The vector of the query, and the ids to exclude: those of `except=` and the one of `like=`.

@@ -67,6 +67,9 @@ package struct Request: Sendable {
         candidates.first(where: has)
     }
 
+    /// The number of ids, or the k or n of a query.
+    package var size: Int { ids.isEmpty ? count : ids.count }
+
     mutating func set(_ option: VerbOption, to value: any Sendable) {
         options.append((option, value))
     }

@@ -22,6 +22,11 @@ package protocol ReplyWriter: Sendable {
 }
 
 extension ReplyWriter {
+    /// The fewest bytes of a row that has a vector: an id of one byte, two separators, and the shortest vector.
+    package func leastRowBytes(dimension: Int) -> Int {
+        3 + VectorText.textBytesMin(dimension: dimension, vectorFormat)
+    }
+
     /// Appends a whole reply. A reply longer than `replyBytesMax` is replaced by a `LIMIT` error.
     package func write(_ rows: RowBlock, into buffer: inout ByteBuffer) {
         let start = buffer.writerIndex

@@ -14,6 +14,11 @@ package struct RowBlock: Sendable {
 
     /// The reply to a request that succeeded and has no rows.
     package static let empty = RowBlock(count: 0, [])
+
+    /// One row as a block of its own.
+    package func row(_ index: Int) -> RowBlock {
+        RowBlock(count: 1, columns.map { Column($0.values.row(index), label: $0.label) })
+    }
 }
 
 /// One value for each row, all of one kind. A column with a label is written `label=value`.
@@ -44,5 +49,27 @@ package struct Column: Sendable {
         case json(PackedStrings, isPresent: [Bool]? = nil)
         /// One word, or in the last column any text up to the end of the row.
         case texts([String])
+    }
+}
+
+extension Column.Values {
+    /// The value of one row.
+    fileprivate func row(_ index: Int) -> Column.Values {
+        switch self {
+        case .ids(let ids, let from):
+            return .ids(PackedStrings([ids[from + index]]))
+        case .vectors(let values, let dimension, let isPresent):
+            let place = isPresent.map { $0[..<index].count { $0 } } ?? index
+            let isMissing = isPresent.map { !$0[index] } ?? false
+            let vector = isMissing ? [] : Array(values[place * dimension..<(place + 1) * dimension])
+            return .vectors(vector, dimension: dimension, isPresent: isPresent.map { [$0[index]] })
+        case .numbers(let numbers): return .numbers([numbers[index]])
+        case .integers(let integers): return .integers([integers[index]])
+        case .flags(let flags): return .flags([flags[index]])
+        case .choices(let choices, let words): return .choices([choices[index]], among: words)
+        case .json(let objects, let isPresent):
+            return .json(PackedStrings([objects[index]]), isPresent: isPresent.map { [$0[index]] })
+        case .texts(let texts): return .texts([texts[index]])
+        }
     }
 }

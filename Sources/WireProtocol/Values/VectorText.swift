@@ -108,6 +108,15 @@ package enum VectorText {
         return !hasOther
     }
 
+    /// The shortest text of a vector.
+    static func textBytesMin(dimension: Int, _ format: Format) -> Int {
+        switch format {
+        // A digit for each number, the commas, and the brackets.
+        case .text: 2 * dimension + 1
+        case .base64: 4 + (dimension * MemoryLayout<Float>.size + 2) / 3 * 4
+        }
+    }
+
     /// The longest text of a vector in either format.
     static func textBytesMax(dimension: Int) -> Int {
         2 + dimension * (TextCursor.floatBytesMax + 1) + 8

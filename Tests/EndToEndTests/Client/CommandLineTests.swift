@@ -89,6 +89,8 @@ import Testing
         #expect(try logq("scan", "items", "--all", "--limit", "1") == .output("row  id\n  0  a\n  1  b c"))
         #expect(try logq("fset", "items", "a", #"{"y":[1]}"#) == .output("OK"))
         #expect(try logq("fget", "items", "a") == .output("id  features\na   {\"y\":[1]}"))
+        #expect(try logq("fset", "items", "a", #"{"z":2}"#, "--merge") == .output("OK"))
+        #expect(try logq("fget", "items", "a") == .output("id  features\na   {\"y\":[1],\"z\":2}"))
     }
 
     private func observeAndReadFrequencies(_ logq: Shell) throws {

@@ -232,6 +232,37 @@ struct SettingsTests {
         #expect(try run(["--log-format", "xml"]).status == .exited(64))
     }
 
+    @Test("slow requests are logged, but few of them, and without an id or another value")
+    func slowRequestsAreLogged() throws {
+        let directory = try TemporaryDirectory()
+        let arguments = ["--data", directory.path, "--listen", "127.0.0.1:0"]
+        func log(slowMilliseconds: String) throws -> String {
+            try serve(arguments + ["--log-slow-ms", slowMilliseconds]) { ready in
+                let port = try #require(ready.firstMatch(of: /127\.0\.0\.1:([0-9]+)/).flatMap { UInt16($0.1) })
+                let socket = try LineSocket(to: .tcp(port: port))
+                _ = try socket.ask("CREATE c dim=1")
+                #expect(try socket.ask("PUT c secret [1] {\"k\":\"secret\"}").header == "OK 0")
+                for _ in 0..<30 {
+                    #expect(try socket.ask("SAMPLE c 16384 seed=4711 with=vector,logq,features").header == "OK 16384")
+                }
+                let unknown = String(repeating: " x", count: 16_000)
+                #expect(try socket.ask("SAMPLE c 9 except=secret insist=true").header.hasPrefix("ERR NOITEM "))
+                #expect(try socket.ask("LOGQ c" + unknown).header == "OK 16000")
+            }
+        }
+        let lines = try log(slowMilliseconds: "1").split(separator: "\n").filter { $0.contains("slow request") }
+        #expect((1...20).contains(lines.count), "\(lines)")
+        #expect(
+            lines.contains { $0.contains(/notice "?slow request"? .*count=16384 .*outcome=OK .*verb=SAMPLE/) },
+            "\(lines)"
+        )
+        #expect(lines.contains { $0.contains("collection=c") && $0.contains("peer=127.0.0.1:") })
+        #expect(!lines.contains { $0.contains("secret") || $0.contains("4711") })
+        #expect(try !log(slowMilliseconds: "0").contains("slow request"))
+        let refused = try run(["--log-slow-ms", "3600001"])
+        #expect(refused.status == .exited(64) && refused.log.contains("expected 0 to 3600000"), "\(refused.log)")
+    }
+
     @Test("INFO storage has the absolute path of a relative directory")
     func directoryIsAbsolute() throws {
         let directory = try TemporaryDirectory()

@@ -219,7 +219,8 @@ private final class RandomWriter {
                 + (Bool.random(using: &random) ? " \(randomJSON())" : "")
         case 8..<11: return "DEL \(collection) \(some.prefix(3).joined(separator: " "))"
         case 11 where isOwn: return "CLOCKSET \(collection) \(Int.random(in: 0...200, using: &random))"
-        case 11..<13: return "FSET \(collection) \(id) \(randomJSON())"
+        case 11: return "FSET \(collection) \(id) \(randomJSON())"
+        case 12: return "FSET \(collection) \(id) merge=true {\"m\(Int.random(in: 0..<9, using: &random))\":\(step)}"
         case 13..<18:
             // If counts fade, only the last step shows which observations were made.
             step += Int.random(in: collection == "drift" ? 1...3 : 0...3, using: &random)
