@@ -67,6 +67,7 @@ enum QueuedQuery: Sendable {
         switch self {
         case .search(let search): search.vectorCountMin
         case .sampling(let sampling): sampling.vectorCountMin
+        case .listing(let listing): listing.vectorCountMin
         }
     }
 
@@ -74,6 +75,7 @@ enum QueuedQuery: Sendable {
         switch self {
         case .search(let search): search.collection
         case .sampling(let sampling): sampling.collection
+        case .listing(let listing): listing.collection
         }
     }
 
