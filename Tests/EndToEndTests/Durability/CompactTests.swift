@@ -131,6 +131,29 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
     }
 
+    /// Without room for the copy, the old file stays.
+    @Test func withoutRoomNothingChanges() throws {
+        let directory = try TemporaryDirectory()
+        let data = directory.path + "/data"
+        let daemon = try Self.filled(directory)
+        let expected = try Self.answers(daemon)
+        try daemon.stop()
+        #expect(try Self.compact(data).status == .exited(0))
+        let byteCount = try Self.byteCount(directory)
+        let script = "ulimit -f \((byteCount - 8_192) / 512) && exec \"$0\" compact \"$1\""
+        let child = try ChildProcess(
+            ["/bin/sh", "-c", script, try DaemonProcess.executable(), data],
+            environment: DaemonProcess.testEnvironment
+        )
+        #expect(try child.waitForExit(within: TestScale.patienceSeconds) == .exited(74))
+        #expect(child.errorOutput.contains("could not copy the data file"), "\(child.errorOutput)")
+        #expect(try Self.byteCount(directory) == byteCount)
+        #expect(!fileExists(data + "/compact"))
+        let again = try DaemonProcess(directory: directory)
+        #expect(try Self.answers(again) == expected)
+        try again.stop()
+    }
+
     /// Kills it as soon as each of its files is there, and then at later and later moments.
     @Test func aKillAtAnyMomentLosesNothing() throws {
         let directory = try TemporaryDirectory()
