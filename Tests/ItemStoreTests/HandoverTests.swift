@@ -32,16 +32,17 @@ import Testing
 
     /// Everything about a collection that a handover changes.
     private struct State: Equatable {
-        let statistics: StatisticsState
-        let ids: [Bool]
+        let totals: FrequencyTotals
+        let recent: [RecentBank.Entry]
+        let estimates: [FrequencyEstimate]
         let runs: [TrainerRun]
         let producers: [ProducerEntry]
 
         init?(_ fixture: StoreFixture, _ name: String) {
             guard let collection = fixture.store.collection(named: name) else { return nil }
-            statistics = StatisticsState(collection)
+            (totals, recent) = (collection.totals, collection.recent.entries)
             let known = PackedStrings((0..<20).map { Array("i\($0)".utf8) })
-            ids = collection.frequencies(of: known, 0..<20).map { $0.lastStep != nil }
+            estimates = collection.frequencies(of: known, 0..<20)
             (runs, producers) = (collection.clock().runs, collection.clock().producers)
         }
     }
