@@ -69,6 +69,8 @@ private final class DataFileCheck {
     private let reader: PageReader
     private let meta: MetaRecord
     private let keyByteCounts: [String: Int]
+    /// The size of the keys of the tree that is being checked; nil if it is not fixed.
+    private var keyByteCount: Int?
     /// A bit for each page: whether it was reached.
     private var reached: [UInt64]
     /// For `NodePage.flaw`.
@@ -122,6 +124,12 @@ private final class DataFileCheck {
 
     private func check(_ record: TreeRecord, _ tree: Tree) throws(DataFileError) {
         let name = name(of: tree)
+        keyByteCount =
+            switch tree {
+            case .free: 8
+            case .main: nil
+            case .table(let name): keyByteCounts[name]
+            }
         var expectedFlags: UInt16 = 0
         if case .free = tree { expectedFlags = PageFormat.integerKeys }
         guard record.flags == expectedFlags else {
@@ -219,13 +227,7 @@ private final class DataFileCheck {
         _ number: UInt64,
         _ tree: Tree
     ) throws(DataFileError) {
-        let expected: Int? =
-            switch tree {
-            case .free: 8
-            case .main: nil
-            case .table(let name): keyByteCounts[name]
-            }
-        guard expected == nil || expected == key.count else {
+        guard keyByteCount == nil || keyByteCount == key.count else {
             throw damaged(number, tree, "got a key of \(key.count) bytes")
         }
     }

@@ -11,6 +11,7 @@ extension Collection {
         var summary = Summary(totals: totals)
         owner.countSum = ExactSum()
         for row in (0..<owner.rowCount).reversed() {
+            if row >= Self.rowsAhead { prefetchInTable(row - Self.rowsAhead) }
             try features.checkGeneration(of: row, in: self)
             let (chunk, index) = place(of: row)
             if chunk.pointee.flags[index].contains(.isUsed) {
@@ -28,6 +29,16 @@ extension Collection {
         features.finishLoading()
         for kind in kinds { kind.applied = AppliedGroups() }
         isServing = true
+    }
+
+    private static let rowsAhead: UInt32 = 16
+
+    /// Prefetches the place of the row's id in the id table. Ids are in no order there, so each look-up would wait for
+    /// memory.
+    private func prefetchInTable(_ row: UInt32) {
+        let (chunk, index) = place(of: row)
+        guard chunk.pointee.flags[index].contains(.isUsed) else { return }
+        identifiers.ownersPrefetch(IdentifierTable.Hash(IdentifierSlot.bytes(chunk.pointee.identifiers + index)))
     }
 
     /// Adds a row that belongs to an id to the id table, the population and the sums.

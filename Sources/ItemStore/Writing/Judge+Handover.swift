@@ -17,8 +17,8 @@ extension Judge {
     /// Ids that the target does not know get rows. If its cap leaves no room for all of them, those seen last do. Its
     /// own ids without an embedding, features or new statistics are removed.
     ///
-    /// Throws `badRequest` if the estimators differ, and `full` or `limit` if there is no room. Takes about a second
-    /// for a million ids, during which nothing else is written.
+    /// Throws `badRequest` if the estimators differ, and `full` or `limit` if there is no room. Takes one or
+    /// two seconds for a million ids, during which nothing else is written.
     func encodeHandover(from source: Collection, to target: Collection) throws(StoreError) {
         if let difference = source.configuration.estimatorDifference(from: target.configuration) {
             throw StoreError(
