@@ -82,7 +82,7 @@ package final class Collection: @unchecked Sendable {
     struct OwnerState {
         /// All rows that were ever handed out are in 0 ..< rowCount.
         var rowCount: UInt32 = 0
-        var freeRows: [UInt32] = []
+        var freeRows = FreeRows()
         /// The sum of the counts of all ids.
         var countSum = ExactSum()
         var evictionShortage: EvictionShortage?
@@ -141,7 +141,6 @@ package final class Collection: @unchecked Sendable {
         let byteCount =
             chunks.byteCount + identifiers.byteCount + sketchByteCount + producers.list.byteCount
             + lockedSummary.featureByteCount + lockedSummary.longIdByteCount + lockedSummary.drawByteCount
-            + owner.freeRows.capacity * MemoryLayout<UInt32>.stride
         let change = byteCount - countedByteCount.exchange(byteCount, ordering: .relaxed)
         if change != 0 { account.add(change) }
     }
@@ -156,7 +155,7 @@ package final class Collection: @unchecked Sendable {
     package var totals: FrequencyTotals { summary.totals }
 
     /// The memory of the collection in bytes: whole chunks, the id table, long ids, features, the population, the bank,
-    /// the sketch, producers, and the list of free rows.
+    /// the sketch and producers.
     package var memoryByteCount: Int { countedByteCount.load(ordering: .relaxed) }
 
     /// The memory in bytes that a collection takes before it has any id.

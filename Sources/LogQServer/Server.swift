@@ -138,7 +138,7 @@ package final class Server: Service {
             .serverChannelOption(.backlog, value: 1_024)
             .serverChannelInitializer { [logger] channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Self.acceptBackoff(services.metrics, logger))
+                    try channel.pipeline.syncOperations.addHandler(Self.acceptPause(services.metrics, logger))
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -154,20 +154,14 @@ package final class Server: Service {
             }
     }
 
-    /// Pauses for a second after a connection that could not be accepted, for example for want of descriptors. Without
-    /// the pause the event loop would try again at once, forever.
-    private static func acceptBackoff(_ metrics: Metrics, _ logger: Logger) -> AcceptBackoffHandler {
-        AcceptBackoffHandler(shouldForwardIOErrorCaught: false) { error in
-            if metrics.acceptErrorCount.add(1, ordering: .relaxed).oldValue == 0 {
-                let reason = String(cString: strerror(error.errnoCode))
-                logger.error(
-                    "could not accept a connection; further failures are only counted",
-                    metadata: [
-                        "reason": "\(reason)"
-                    ]
-                )
-            }
-            return .seconds(1)
+    private static func acceptPause(_ metrics: Metrics, _ logger: Logger) -> AcceptPause {
+        AcceptPause { error in
+            guard metrics.acceptErrorCount.add(1, ordering: .relaxed).oldValue == 0 else { return }
+            let reason = String(cString: strerror(error.errnoCode))
+            logger.error(
+                "could not accept a connection; further failures are only counted",
+                metadata: ["reason": "\(reason)"]
+            )
         }
     }
 

@@ -82,6 +82,20 @@ import TestSupport
         #expect(fixture.store.collection(named: "next")?.idCount == 1)
     }
 
+    /// What operators see of a full disk, until there is room again.
+    @Test func aFullDiskIsNamedUntilAWriteSucceeds() throws {
+        let fixture = try StoreFixture()
+        try fixture.apply([.create(name: "c", Self.configuration)])
+        #expect(fixture.store.statistics().fullReason == nil)
+        let disk = try FullDisk(fixture.directory.path + "/data.mdb")
+        disk.fill()
+        #expect(try fixture.apply([Self.put("c", 1)]).map(Self.code) == [.full])
+        #expect(fixture.store.statistics().fullReason != nil)
+        disk.restore()
+        #expect(try fixture.apply([Self.put("c", 1)]) == [.done])
+        #expect(fixture.store.statistics().fullReason == nil)
+    }
+
     /// After a failure that makes the storage untrustworthy, nothing is written, not even by the checkpoint.
     @Test func afterAFailureTheCheckpointWritesNothing() throws {
         var limits = StoreLimits()

@@ -81,6 +81,23 @@ import Testing
         #expect(used(fixture) <= fixture.limits.memoryBytesMax)
     }
 
+    /// What was deleted at the limit can be put again: a deletion takes no memory.
+    @Test func deletedItemsLeaveRoomForAsMany() throws {
+        let fixture = try Self.store(bytes: 20 * Self.chunkByteCount)
+        func put() throws -> Int {
+            let outcomes = try fixture.apply((0..<30_000).map { Self.put($0) })
+            #expect(outcomes.allSatisfy { $0 == .done || Self.code($0) == .full })
+            return outcomes.count { $0 == .done }
+        }
+        let taken = try put()
+        #expect((10_000..<25_000).contains(taken))
+        let before = used(fixture)
+        try fixture.apply([.delete(collection: "c", ids: PackedStrings((0..<taken).map(Self.id)))])
+        #expect(used(fixture) <= before)
+        #expect(try put() == taken)
+        #expect(used(fixture) == before)
+    }
+
     @Test func longIDsAreRefusedPastTheLimit() throws {
         let fixture = try Self.store(bytes: Self.chunkByteCount + 60_000)
         let outcomes = try fixture.apply((0..<1_000).map { Self.observe([Self.longID($0)]) })

@@ -70,14 +70,29 @@ package final class DaemonProcess: Sendable {
         #if os(Linux)
         // Set the limit after the start, because ThreadSanitizer creates its own files at the start.
         if let fileKiBMax = options.fileKiBMax {
-            let limit = "--fsize=\(fileKiBMax << 10)"
-            let prlimit = try ChildProcess(["/usr/bin/prlimit", "--pid", "\(child.processID)", limit])
-            guard try prlimit.waitForExit(within: TestScale.patienceSeconds) == .exited(0) else {
-                throw HarnessError("prlimit: \(prlimit.errorOutput)")
-            }
+            try setLimit("--fsize=\(fileKiBMax << 10)")
         }
         #endif
     }
+
+    #if os(Linux)
+    private func setLimit(_ limit: String) throws {
+        let prlimit = try ChildProcess(["/usr/bin/prlimit", "--pid", "\(processID)", limit])
+        guard try prlimit.waitForExit(within: TestScale.patienceSeconds) == .exited(0) else {
+            throw HarnessError("prlimit: \(prlimit.errorOutput)")
+        }
+    }
+
+    /// Sets the number below which new descriptors of the running daemon must stay.
+    package func setDescriptorLimit(_ limit: Int) throws {
+        try setLimit("--nofile=\(limit):")
+    }
+
+    /// The number of descriptors that the daemon has open.
+    package func descriptorCount() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/fd").count
+    }
+    #endif
 
     package var processID: Int32 { child.processID }
     package var tcp: LineSocket.Address { .tcp(port: port) }

@@ -105,7 +105,7 @@ extension Collection {
         }
         guard isServing else { return }
         owner.countSum.subtract(statistics, decay)
-        owner.freeRows.append(row)
+        pushFreeRow(row)
         updateSummary {
             $0.idCount -= 1
             $0.itemCount -= hadVector ? 1 : 0
@@ -208,7 +208,7 @@ extension Collection {
 
     /// Reserves a row for an id that has none. There must be a row left.
     func reserveRow(for id: UnsafeRawBufferPointer, _ hash: IdentifierTable.Hash) -> UInt32 {
-        let row = owner.freeRows.popLast() ?? owner.rowCount
+        let row = popFreeRow() ?? owner.rowCount
         precondition(row < Self.rowCountMax, "no row is left")
         reserve(row, for: id, hash)
         return row
@@ -229,7 +229,7 @@ extension Collection {
     func cancelReservation(of row: UInt32) {
         let (chunk, index) = place(of: row)
         removeFromTable(row) { chunk.pointee.clearIdentity(index) }
-        owner.freeRows.append(row)
+        pushFreeRow(row)
     }
 
     /// Cancels a deletion, because it did not become durable.

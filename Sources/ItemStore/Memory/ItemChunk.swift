@@ -15,7 +15,7 @@ struct RowFlags: OptionSet {
 struct RowReuse: BitwiseCopyable {
     /// Incremented when the row is freed, so it tells apart the ids that have had the row.
     var generation: UInt32
-    /// Store thread only: see `RowStamp`.
+    /// Store thread only: see `RowStamp`. In a free row, the next free row: see `FreeRows`.
     var stamp: UInt32
 }
 

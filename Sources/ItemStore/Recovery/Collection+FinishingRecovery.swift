@@ -18,7 +18,7 @@ extension Collection {
                 try enterInTables(row, &summary)
             } else {
                 // The loop begins with the highest row, so that the lowest free row is handed out first.
-                owner.freeRows.append(row)
+                pushFreeRow(row)
             }
         }
         if let sketchPages { owner.countSum = sketchPages.countSum() }

@@ -1,7 +1,8 @@
 import VectorIndex
 
 /// Judging changes of the catalogue. Each change first commits the pending operations, and is then a group of its own.
-/// So later writes are judged with the new catalogue.
+/// So later writes are judged with the new catalogue, and no pending operation changes it. A change that is refused by
+/// name leaves the pending operations alone, so other clients do not pay for it.
 extension Judge {
     /// Creates a collection with the configuration of another, except for its vectors.
     func create(
@@ -11,7 +12,6 @@ extension Judge {
         metric: Metric?,
         _ ifExists: Write.IfExists
     ) throws(StoreError) {
-        try group.commitPending()
         guard let collection = catalogue[model] else { throw .noCollection(model) }
         try create(name, collection.configuration.with(dimension: dimension, metric: metric), ifExists)
     }
@@ -22,12 +22,13 @@ extension Judge {
         _ configuration: CollectionConfiguration,
         _ ifExists: Write.IfExists
     ) throws(StoreError) {
-        try group.commitPending()
         if ifExists != .refuse, let known = catalogue[name]?.configuration {
             let difference = known.difference(from: configuration, withSeed: ifExists == .acceptEqual)
             guard let difference else { return }
             throw StoreError(.exists, "there is a collection '\(name)' already, with another \(difference)")
         }
+        try checkName(name)
+        try group.commitPending()
         try checkCreation(of: name, configuration)
         let number = records.nextCollectionNumber
         guard number < .max else { throw StoreError(.limit, "all \(number) numbers for collections are used up") }
@@ -37,9 +38,13 @@ extension Judge {
         }
     }
 
+    private func checkName(_ name: String) throws(StoreError) {
+        guard catalogue[name] == nil else { throw StoreError(.exists, "there is a collection '\(name)' already") }
+    }
+
     /// Throws `exists`, `limit` or `full` if there can't be such a collection.
     func checkCreation(of name: String, _ configuration: CollectionConfiguration) throws(StoreError) {
-        guard catalogue[name] == nil else { throw StoreError(.exists, "there is a collection '\(name)' already") }
+        try checkName(name)
         guard catalogue.count < limits.collectionsMax else {
             throw StoreError(.limit, "there are \(catalogue.count) collections, at most \(limits.collectionsMax) fit")
         }
@@ -52,17 +57,17 @@ extension Judge {
 
     /// The checkpoint erases the records of the collection later, in slices.
     func drop(_ name: String) throws(StoreError) {
-        try group.commitPending()
         guard let collection = catalogue[name] else { throw .noCollection(name) }
+        try group.commitPending()
         try group.commitAlone { $0.drop(collection: collection.number) }
     }
 
     /// Each collection keeps its number, so its records do not change. If the first name keeps its statistics, the
     /// collection that gets this name takes them over in the same group.
     func swap(_ first: String, _ second: String, _ statistics: Write.SwappedStatistics) throws(StoreError) {
-        try group.commitPending()
         guard let firstCollection = catalogue[first] else { throw .noCollection(first) }
         guard let secondCollection = catalogue[second] else { throw .noCollection(second) }
+        try group.commitPending()
         if statistics == .stay, firstCollection !== secondCollection {
             try encodeHandover(from: firstCollection, to: secondCollection)
         }

@@ -79,12 +79,20 @@ extension Judge {
 
     /// Sets the clock. Throws `noCollection` or `badRequest`.
     func setClock(_ name: String, to step: Int64) throws(StoreError) {
-        try group.commitPending()
         guard let collection = catalogue[name] else { throw .noCollection(name) }
-        let last = collection.totals.lastStep
-        guard last >= 0 else {
-            throw StoreError(.badRequest, "got a step of the clock, but collection '\(name)' has no observation yet")
+        func check(_ totals: FrequencyTotals) throws(StoreError) {
+            guard totals.lastStep >= 0 else {
+                throw StoreError(
+                    .badRequest,
+                    "got a step of the clock, but collection '\(name)' has no observation yet"
+                )
+            }
         }
+        // The first observation may be pending, and its commit may fail.
+        try check(collection.owner.judgedTotals)
+        try group.commitPending()
+        let last = collection.totals.lastStep
+        try check(collection.totals)
         let (old, new) = (collection.decay.hit(at: last), collection.decay.hit(at: step))
         try group.commitAlone { $0.clock(collection: collection.number, from: old, to: new) }
         collection.forgetJudged()

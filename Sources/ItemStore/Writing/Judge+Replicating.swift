@@ -339,10 +339,12 @@ extension Collection {
     /// Reserves the row that another store has given the id. Rows below it that no id ever had become free.
     fileprivate func reserve(assigned row: UInt32, for id: UnsafeRawBufferPointer) {
         if row < owner.rowCount {
-            // Both stores hand out the row that was freed last, so it is nearly always the last one.
-            if let index = owner.freeRows.lastIndex(of: row) { owner.freeRows.remove(at: index) }
+            // Both stores hand out the row that was freed last, so it is nearly always the first one.
+            takeFreeRow(row)
         } else {
-            owner.freeRows.append(contentsOf: (owner.rowCount..<row).reversed())
+            let between = owner.rowCount..<row
+            makeRoom(for: row)
+            for row in between.reversed() { pushFreeRow(row) }
         }
         reserve(row, for: id, IdentifierTable.Hash(id))
     }

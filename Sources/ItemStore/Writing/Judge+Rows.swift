@@ -190,7 +190,7 @@ extension Collection {
 
     /// The bytes by which the draw table grows when the row gets an embedding; nil stands for a new row.
     func drawTableGrowth(with row: UInt32?) -> Int {
-        let row = row ?? owner.freeRows.last ?? owner.rowCount
+        let row = row ?? owner.freeRows.first ?? owner.rowCount
         return population.growth(toHold: row)
     }
 }

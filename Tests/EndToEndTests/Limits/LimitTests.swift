@@ -28,6 +28,26 @@ import Testing
         try daemon.stop()
     }
 
+    #if os(Linux)
+    /// If another program uses up the descriptors, the daemon tries to accept once a second, and not all the time.
+    @Test func acceptingPausesWhileThereAreNoDescriptors() throws {
+        let directory = try TemporaryDirectory()
+        let daemon = try DaemonProcess(directory: directory)
+        let socket = try daemon.connect()
+        func errorCount() throws -> Int { Int(try info("accept-errors", "server", socket)) ?? 0 }
+        try daemon.setDescriptorLimit(try daemon.descriptorCount() + 3)
+        let others = try (0..<20).map { _ in try daemon.connect() }
+        let start = ContinuousClock.now
+        try wait(until: { (try? errorCount() >= 3) ?? true }, "accepting fails three times")
+        // Each of the listeners tries once a second.
+        let seconds = Int((ContinuousClock.now - start) / .seconds(1))
+        #expect(try errorCount() <= 4 * (seconds + 2))
+        try daemon.setDescriptorLimit(1_000)
+        for other in others { #expect(try other.ask("PING").header == "OK 0") }
+        try daemon.stop()
+    }
+    #endif
+
     /// Sanitizers need more address space than any such limit leaves.
     @Test(.disabled(if: ProcessInfo.processInfo.environment["TSAN_OPTIONS"] != nil))
     func aLimitOnAddressSpaceMakesTheMapSmaller() throws {
