@@ -29,7 +29,7 @@ struct ItemLine: Equatable {
         var features: String?
         var hasVector = false
         var hasFeatures = false
-        try scanner.expect(UInt8(ascii: "{"), "an object, '{'")
+        try scanner.expect(UInt8(ascii: "{"), "an object, '{' (--help shows how to convert other formats)")
         if !scanner.skip(UInt8(ascii: "}")) {
             repeat {
                 let key = String(decoding: try scanner.string(), as: UTF8.self)

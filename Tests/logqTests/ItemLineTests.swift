@@ -40,14 +40,17 @@ import Testing
     }
 
     @Test(arguments: [
-        (#""#, "got the end of the line, expected an object, '{'"),
-        (#"[1]"#, "got '[1]' at column 1, expected an object, '{'"),
+        (#""#, "got the end of the line, expected an object, '{' (--help shows how to convert other formats)"),
+        (#"[1]"#, "got '[1]' at column 1, expected an object, '{' (--help shows how to convert other formats)"),
         (#"{}"#, "got no id"),
         (#"{"id":"a"}"#, "got neither a vector nor features"),
         (#"{"id":"a","vector":null,"features":null}"#, "got neither a vector nor features"),
         (#"{"id":"a","vector":[1],"vector":null}"#, "got the key 'vector' twice"),
         // No byte of a file that a terminal could obey is shown as it is.
-        ("\u{1B}[2J{}", "got '%1B[2J{}' at column 1, expected an object, '{'"),
+        (
+            "\u{1B}[2J{}",
+            "got '%1B[2J{}' at column 1, expected an object, '{' (--help shows how to convert other formats)"
+        ),
         ("{\"\u{1B}]0;x\u{7}\u{9B}\":1}", "got the key '%1B]0;x%07%C2%9B', expected id, vector or features"),
         ("{\"a\\u001b\" 1}", "got '1}' at column 12, expected ':' after the key 'a%1B'"),
         (#"{"vector":[1]}"#, "got no id"),
