@@ -25,7 +25,7 @@ extension Judge {
         while true {
             let needed = victimCount(for: ids, found, idCountMax, in: collection)
             guard needed > 0 else { return [] }
-            noteChange(of: found, in: collection)
+            noteChange(of: found.compactMap { $0 }, in: collection)
             if group.pendingMemory.freedRowCount(in: collection) == 0, let shortage = collection.knownShortage,
                 needed > shortage
             {

@@ -49,26 +49,26 @@ extension Judge {
         return rows
     }
 
-    /// As above, but if there is no room for all new ids, none of them gets a row; nil stands for them.
+    /// As above, but if there is no room for all new ids, returns only the rows of the ids that have one.
     func rows(
         of ids: PackedStrings,
         in collection: Collection,
         skippingWhenFull isSkipping: Bool
-    ) throws(StoreError) -> [UInt32?] {
+    ) throws(StoreError) -> [UInt32] {
         do throws(StoreError) {
             return try rows(of: ids, in: collection)
         } catch {
             guard isSkipping, error.code == .full || error.code == .limit else { throw error }
-            let rows = collection.ownersRows(of: ids)
+            let rows = collection.ownersRows(of: ids).compactMap { $0 }
             noteChange(of: rows, in: collection)
             return rows
         }
     }
 
     /// Marks rows that the group changes, if the collection has a cap: see `takeVictims`.
-    func noteChange(of rows: [UInt32?], in collection: Collection) {
+    func noteChange(of rows: [UInt32], in collection: Collection) {
         guard collection.configuration.idCountMax != nil else { return }
-        for case let row? in rows { collection.reuse(of: row).pointee.stamp = RowStamp.changed(in: group.serial) }
+        for row in rows { collection.reuse(of: row).pointee.stamp = RowStamp.changed(in: group.serial) }
     }
 
     func reserveRow(of id: UnsafeRawBufferPointer, in collection: Collection) -> UInt32 {

@@ -158,7 +158,7 @@ final class Judge {
         _ skipsWhenFull: Bool,
         in collection: Collection
     ) throws(StoreError) -> [UInt32]? {
-        let rows = try rows(of: ids, in: collection, skippingWhenFull: skipsWhenFull).compactMap { $0 }
+        let rows = try rows(of: ids, in: collection, skippingWhenFull: skipsWhenFull)
         let hit = take(try clockStep(step, in: collection), mayBeLate: true, in: collection)
         // A pending deletion was committed by `rows(of:in:)`, so the generation is that of the id.
         let entries = rows.map { row in
