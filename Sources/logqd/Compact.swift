@@ -1,7 +1,5 @@
 import ArgumentParser
 import ItemStore
-import Logging
-import SystemSupport
 
 /// Writes the data file of a directory anew, without the pages that are free.
 struct Compact: ParsableCommand {
@@ -21,14 +19,9 @@ struct Compact: ParsableCommand {
     var directory: String
 
     func run() throws {
-        prepareProcess()
-        let logger = Logger(label: "logqd")
-        do {
+        try workOffline { logger throws(StoreError) in
             let result = try Compaction.run(directory, logger: logger)
             print("'\(result.dataPath)' had \(result.byteCountBefore) bytes and has \(result.byteCountAfter) now")
-        } catch {
-            logger.critical("\(error)")
-            throw ExitCode(processExitCode(of: error))
         }
     }
 }

@@ -17,9 +17,7 @@ struct Verify: ParsableCommand {
     var directory: String
 
     func run() throws {
-        prepareProcess()
-        let logger = Logger(label: "logqd")
-        do {
+        try workOffline { logger throws(StoreError) in
             let store = try ItemStore.open(StoreConfiguration(directory: directory, isReadOnly: true), logger: logger)
             let statistics = store.statistics()
             store.close()
@@ -27,9 +25,18 @@ struct Verify: ParsableCommand {
                 "no damage in '\(statistics.directory)': \(statistics.collectionCount) collections, "
                     + "\(statistics.itemCount) items, \(statistics.idCount) ids, last group \(statistics.lastGroup)"
             )
-        } catch {
-            logger.critical("\(error)")
-            throw ExitCode(processExitCode(of: error))
         }
+    }
+}
+
+/// Does the work of a subcommand on a directory that no daemon serves. Logs its error, and throws the exit code of it.
+func workOffline(_ body: (Logger) throws(StoreError) -> Void) throws(ExitCode) {
+    prepareProcess()
+    let logger = Logger(label: "logqd")
+    do throws(StoreError) {
+        try body(logger)
+    } catch {
+        logger.critical("\(error)")
+        throw ExitCode(processExitCode(of: error))
     }
 }

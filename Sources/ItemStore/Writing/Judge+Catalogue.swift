@@ -29,7 +29,7 @@ extension Judge {
         }
         try checkName(name)
         try group.commitPending()
-        try checkCreation(of: name, configuration)
+        try checkCreation(of: configuration)
         let number = records.nextCollectionNumber
         guard number < .max else { throw StoreError(.limit, "all \(number) numbers for collections are used up") }
         try records.prepare(configuration, number: number)
@@ -38,13 +38,13 @@ extension Judge {
         }
     }
 
-    private func checkName(_ name: String) throws(StoreError) {
+    /// Throws `exists` if a collection has the name.
+    func checkName(_ name: String) throws(StoreError) {
         guard catalogue[name] == nil else { throw StoreError(.exists, "there is a collection '\(name)' already") }
     }
 
-    /// Throws `exists`, `limit` or `full` if there can't be such a collection.
-    func checkCreation(of name: String, _ configuration: CollectionConfiguration) throws(StoreError) {
-        try checkName(name)
+    /// Throws `limit` or `full` if there can't be such a collection.
+    func checkCreation(of configuration: CollectionConfiguration) throws(StoreError) {
         guard catalogue.count < limits.collectionsMax else {
             throw StoreError(.limit, "there are \(catalogue.count) collections, at most \(limits.collectionsMax) fit")
         }

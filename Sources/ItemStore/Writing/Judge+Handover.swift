@@ -17,8 +17,8 @@ extension Judge {
     /// Ids that the target does not know get rows. If its cap leaves no room for all of them, those seen last do. Its
     /// own ids without an embedding, features or new statistics are removed.
     ///
-    /// Throws `badRequest` if the estimators differ, and `full` or `limit` if there is no room. Takes one or
-    /// two seconds for a million ids, during which nothing else is written.
+    /// Throws `badRequest` if the estimators differ, and `full` or `limit` if there is no room. Takes one or two
+    /// seconds for a million ids, during which nothing else is written.
     func encodeHandover(from source: Collection, to target: Collection) throws(StoreError) {
         if let difference = source.configuration.estimatorDifference(from: target.configuration) {
             throw StoreError(
@@ -27,8 +27,9 @@ extension Judge {
             )
         }
         if let sketch = source.sketch {
-            try checkGroup(byteCount: sketch.usedBucketCount * StatisticsEntry.byteCount)
-            try checkMemory(sketch.usedBucketCount * Self.bytesOfEntry, for: "statistics that need")
+            let count = sketch.usedBucketCount
+            try checkGroup(byteCount: count * StatisticsEntry.byteCount)
+            try checkMemory(count * Self.bytesOfEntry, for: "statistics that need")
             group.encoder.handover(collection: target.number, StoredTotals(source))
             encodeStatistics(sketch.usedBuckets, of: target)
         } else {

@@ -113,7 +113,8 @@ private struct ReplicationCheck {
         guard (1...64).contains(record.name.utf8.count) else {
             throw Self.refuse("the name of a collection has \(record.name.utf8.count) bytes")
         }
-        try judge.checkCreation(of: record.name, record.configuration)
+        try judge.checkName(record.name)
+        try judge.checkCreation(of: record.configuration)
         created = (number, record.configuration)
     }
 
