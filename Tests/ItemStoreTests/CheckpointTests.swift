@@ -49,6 +49,37 @@ import Testing
         #expect(kept.embeddings(of: ids, 0..<10).isPresent == (0..<10).map { $0 >= 5 })
     }
 
+    /// The journal that is left after a pass may name rows of a collection that was dropped before its turn, so before
+    /// these rows were copied. It can be replayed nevertheless.
+    @Test func aCollectionThatIsDroppedBeforeItsTurnStopsNoRecovery() throws {
+        let itemCount = 4_000
+        var limits = StoreLimits()
+        // One record in each slice, and no second pass before the next write.
+        limits.checkpointSliceBytes = 1
+        limits.checkpointAtJournalBytes = 1
+        limits.idleCheckpointMilliseconds = 60_000
+        let fixture = try StoreFixture(limits: limits)
+        let configuration = CollectionConfiguration(dimension: 1)
+        try fixture.apply([.create(name: "first", configuration), .create(name: "second", configuration)])
+        try waitForCheckpoint(fixture.store)
+
+        let passCount = fixture.store.statistics().checkpointPassCount
+        try fixture.apply(
+            (0..<itemCount).map { .put(collection: "first", id: id($0), vector: [1], features: nil) }
+                + [.put(collection: "second", id: id(0), vector: [1], features: nil)]
+        )
+        try fixture.apply([.delete(collection: "second", ids: PackedStrings([id(0)]))])
+        try fixture.apply([.drop(name: "second")])
+        #expect(fixture.store.statistics().checkpointPassCount == passCount, "the pass has already ended")
+        let deadline = Deadline(seconds: TestScale.patienceSeconds)
+        while fixture.store.statistics().checkpointPassCount == passCount { try #require(!deadline.hasPassed) }
+        #expect(fixture.store.statistics().journalByteCount > 0)
+
+        try fixture.restart(checkpointing: false)
+        #expect(fixture.store.collection(named: "second") == nil)
+        #expect(fixture.store.collection(named: "first")?.itemCount == itemCount)
+    }
+
     /// The number of parts of a wide vector depends on the length of the id before it.
     @Test func aRowThatGetsAShorterIDKeepsNoOldPart() throws {
         var limits = StoreLimits()

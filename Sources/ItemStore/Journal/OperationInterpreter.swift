@@ -7,7 +7,8 @@
 struct OperationInterpreter {
     let records: CatalogueRecords
 
-    /// Applies operations of a group, in order. Skips those on collections that were dropped. Throws `corrupt`.
+    /// Applies operations of a group, in order. Skips those on collections that were dropped. Throws `corrupt`; during
+    /// recovery, `CatalogueRecords.finishRecovery` throws it if an operation does not fit a collection.
     func apply(_ operations: OperationReader, group: UInt64) throws(StoreError) {
         var operations = operations
         var current: Collection?
@@ -24,7 +25,11 @@ struct OperationInterpreter {
                 records.note(position, group: group)
             default:
                 if current?.number != number { current = records.catalogue[number: number] }
-                try current?.apply(operation, group: group)
+                do throws(StoreError) {
+                    try current?.apply(operation, group: group)
+                } catch {
+                    try records.noteMisfit(error, of: number)
+                }
             }
         }
     }

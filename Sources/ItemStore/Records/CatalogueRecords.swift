@@ -28,6 +28,8 @@ final class CatalogueRecords {
     /// Whether recovery has finished, so that a new collection serves at once.
     private var isServing = false
     private var hasDroppedList = true
+    /// By collection: the first operation of the journal that does not fit it, during recovery.
+    private var misfits: [UInt32: StoreError] = [:]
 
     // MARK: - Operations
 
@@ -64,6 +66,7 @@ final class CatalogueRecords {
     func drop(_ number: UInt32, group: UInt64) {
         guard group > applied else { return }
         catalogue.remove(number)
+        misfits[number] = nil
         dropped.append((number, group))
         dirtyCollections.insert(number)
     }
@@ -167,7 +170,18 @@ final class CatalogueRecords {
         }
     }
 
+    /// Notes that an operation does not fit a collection. Throws if the store serves.
+    ///
+    /// During recovery the collection may be dropped later in the journal. The checkpoint skips the records of a
+    /// collection that is dropped before their turn. So the journal that is left may name rows that no table has.
+    func noteMisfit(_ error: StoreError, of number: UInt32) throws(StoreError) {
+        guard !isServing else { throw error }
+        if misfits[number] == nil { misfits[number] = error }
+    }
+
+    /// Throws `corrupt` if an operation did not fit a collection that is still there.
     func finishRecovery() throws(StoreError) {
+        if let first = misfits.min(by: { $0.key < $1.key }) { throw first.value }
         isServing = true
         for collection in catalogue.all { try collection.finishRecovery() }
     }

@@ -92,6 +92,17 @@ import Testing
         return count.load(ordering: .relaxed)
     }
 
+    /// The header and the rows of the reply to `question`, without the counters that no one writes to disk.
+    fileprivate static func answer(_ question: String, _ socket: LineSocket) throws -> [String] {
+        let reply = try socket.ask(question)
+        let rows =
+            question.hasPrefix("CLOCK ")
+            ? reply.rows.filter { row in
+                !["late ", "refused-late ", "refused-ahead "].contains { row.hasPrefix($0) }
+            } : reply.rows
+        return [reply.header] + rows
+    }
+
     /// Both daemons must give the same answers about everything.
     private static func compare(
         _ socket: LineSocket,
@@ -100,7 +111,7 @@ import Testing
         _ context: String
     ) throws {
         for question in writers.flatMap(\.questions) + ["COLLECTIONS"] {
-            let (got, expected) = (try socket.ask(question), try reference.ask(question))
+            let (got, expected) = (try answer(question, socket), try answer(question, reference))
             try #require(got == expected, "\(context): \(question.prefix(60))")
         }
         for collection in RandomWriter.sharedCollections {
@@ -133,8 +144,13 @@ private final class RandomWriter {
 
     private let number: Int
     private var random: SeededGenerator
-    private var step = 0
+    /// The step in the shared collections. It only grows: if counts fade, the last step of an id is all that shows
+    /// whether a write was made.
+    private var sharedStep = 0
+    /// The step of the present run in the writer's own collections.
+    private var runStep = 0
     private var sequence = 0
+    private var markCount = 0
     private var runNumber = 0
     /// Requests that were sent but not answered, oldest first.
     private(set) var unacknowledged: [String] = []
@@ -153,13 +169,17 @@ private final class RandomWriter {
 
     private var ownCollections: [String] { (0..<3).map { "own-\(number)-\($0)" } }
 
+    /// An id that is never deleted.
+    private var mark: String { "mark-\(number)" }
+
     /// All questions about this writer's ids.
     var questions: [String] {
         let aboutIDs = (Self.sharedCollections + ownCollections).flatMap { collection in
-            ["GET", "FGET", "FREQ", "LOGQ"].map { "\($0) \(collection) \(ids.joined(separator: " "))" }
+            ["GET", "FGET", "FREQ", "LOGQ"].map { "\($0) \(collection) \((ids + [mark]).joined(separator: " "))" }
         }
-        // The bank of recent observations depends on their order. So sample only where no other writer observes.
-        return aboutIDs + ownCollections.map { "SAMPLE \($0) 40 by=recent seed=\(step)" }
+        // The clock and the bank of recent observations depend on the order of the observations. So ask only where no
+        // other writer observes.
+        return aboutIDs + ownCollections.flatMap { ["CLOCK \($0)", "SAMPLE \($0) 40 by=recent seed=\(sequence)"] }
     }
 
     // MARK: - Writing
@@ -168,9 +188,10 @@ private final class RandomWriter {
     func write(to socket: LineSocket, _ noteAcknowledgement: () -> Void) throws {
         for _ in 0..<Self.requestCountMax {
             while unacknowledged.count < Self.depth {
-                let request = randomRequest()
-                unacknowledged.append(request)
-                guard (try? socket.send(request)) != nil else { return }
+                for request in nextRequests() {
+                    unacknowledged.append(request)
+                    guard (try? socket.send(request)) != nil else { return }
+                }
             }
             guard let reply = try? socket.readReply() else { return }
             guard reply.header.hasPrefix("OK") || isExpected(reply.header) else {
@@ -188,15 +209,28 @@ private final class RandomWriter {
             || header.hasPrefix("ERR BADREQUEST got collections with another ")
     }
 
-    /// The run and the step of an observation. Writers do not wait for each other, so in shared collections they are
-    /// not in step. In their own ones they begin new runs, whose steps begin again.
-    private func place(in collection: String, isOwn: Bool) -> String {
-        guard isOwn else { return "\(step) jump=true" }
+    /// The step (`increment` after the last) and the run of a write. Writers do not wait for each other, so in shared
+    /// collections they are not in step. In their own ones they begin new runs, whose steps begin again.
+    private func place(isOwn: Bool, increment: Int) -> String {
+        guard isOwn else {
+            sharedStep += increment
+            return "\(sharedStep) jump=true"
+        }
+        runStep += increment
         if Int.random(in: 0..<15, using: &random) == 0 {
             runNumber += 1
-            step = 0
+            runStep = 0
         }
-        return "\(step) jump=true run=run-\(runNumber)"
+        return "\(runStep) jump=true run=run-\(runNumber)"
+    }
+
+    /// A random request. Before `DEL` comes one that changes the mark. Without it, an observation and a deletion could
+    /// leave this writer's ids as they were, but not the clock.
+    private func nextRequests() -> [String] {
+        let request = randomRequest()
+        guard request.hasPrefix("DEL ") else { return [request] }
+        markCount += 1
+        return ["FSET shared \(mark) {\"marks\":\(markCount)}", request]
     }
 
     private func randomRequest() -> String {
@@ -220,20 +254,20 @@ private final class RandomWriter {
         case 8..<11: return "DEL \(collection) \(some.prefix(3).joined(separator: " "))"
         case 11 where isOwn: return "CLOCKSET \(collection) \(Int.random(in: 0...200, using: &random))"
         case 11: return "FSET \(collection) \(id) \(randomJSON())"
-        case 12: return "FSET \(collection) \(id) merge=true {\"m\(Int.random(in: 0..<9, using: &random))\":\(step)}"
+        case 12:
+            let key = "m\(Int.random(in: 0..<9, using: &random))"
+            return "FSET \(collection) \(id) merge=true {\"\(key)\":\(sequence)}"
         case 13..<18:
-            // If counts fade, only the last step shows which observations were made.
-            step += Int.random(in: collection == "drift" ? 1...3 : 0...3, using: &random)
             sequence += 1
-            let place = place(in: collection, isOwn: isOwn)
+            let increment = Int.random(in: collection == "drift" ? 1...3 : 0...3, using: &random)
+            let place = place(isOwn: isOwn, increment: increment)
             return "OBSERVE \(collection) \(place) seq=w\(number):\(sequence) \(some.joined(separator: " "))"
         default:
-            step += 1
             let entries = some.map { id in
                 let gap = Double(Int.random(in: 8...8_000, using: &random)) / 8
                 return "\(id) \(gap) \(Int.random(in: 0...99, using: &random))"
             }
-            return "FREQSET \(collection) \(place(in: collection, isOwn: isOwn)) \(entries.joined(separator: " "))"
+            return "FREQSET \(collection) \(place(isOwn: isOwn, increment: 1)) \(entries.joined(separator: " "))"
         }
     }
 
@@ -269,19 +303,20 @@ private final class RandomWriter {
         unacknowledged = []
     }
 
-    /// The values that depend on this writer alone. q and p do not, because they depend on the totals.
+    /// The values that depend on this writer alone.
     private func state(_ socket: LineSocket) throws -> [String] {
-        try questions.filter { !$0.hasPrefix("LOGQ") }.flatMap { question in
-            let reply = try socket.ask(question)
-            guard question.hasPrefix("FREQ") else { return [reply.header] + reply.rows }
-            // With a half-life, a count is relative to the last step of all writers.
-            let foreign = ["q=", "p=", "gap=", "state="] + (question.hasPrefix("FREQ drift ") ? ["count="] : [])
-            return [reply.header]
-                + reply.rows.map { row in
-                    row.split(separator: " ").filter { word in
-                        !foreign.contains { word.hasPrefix($0) }
-                    }.joined(separator: " ")
-                }
+        try questions.flatMap { question in
+            let answer = try KillTests.answer(question, socket)
+            let words = question.split(separator: " ", maxSplits: 2)
+            guard Self.sharedCollections.contains(String(words[1])) else { return answer }
+            // q and p depend on the totals. With a half-life, a count is relative to the last step of all writers.
+            if words[0] == "LOGQ" { return [] }
+            let foreign = ["q=", "p=", "gap=", "state="] + (words[1] == "drift" ? ["count="] : [])
+            return answer.map { row in
+                row.split(separator: " ").filter { word in
+                    !foreign.contains { word.hasPrefix($0) }
+                }.joined(separator: " ")
+            }
         }
     }
 }
