@@ -13,7 +13,7 @@ import SystemSupport
 ///
 /// Any thread may read, under the locks (`Collection+Reading.swift`). Only the store's thread changes anything
 /// (`Collection+Applying.swift`). So it reads without locks, and takes them only to change data that readers may read.
-/// Lock order: draw lock, id shard, chunk, sketch; never two chunks at once.
+/// Lock order: draw lock, id shard, chunk, sketch, summary; never two chunks at once.
 package final class Collection: @unchecked Sendable {
     /// The number of the collection in keys and in the journal. It is never reused.
     package let number: UInt32

@@ -2,8 +2,8 @@ internal import CVectorKernels
 
 /// A range of slots of a `CodeSlab`, and which row of their owner has each slot.
 ///
-/// The span assigns the slots: a row gets the lowest free slot and keeps it until the slot is released. So the number
-/// of a slot says nothing about the number of its row. The owner keeps the slot of each row; `row(of:)` leads back.
+/// The span assigns the slots: a row gets the slot with its own number if that is free, otherwise the lowest free one,
+/// and keeps it until the slot is released. The owner keeps the slot of each row; `row(of:)` leads back.
 ///
 /// Rows are numbered from 0 within the span. There are as many slots as rows, so there is always a free one. A span is
 /// a handle: its memory belongs to the owner, and the owner's lock guards it together with the rows.
@@ -76,14 +76,18 @@ package struct SlotSpan: @unchecked Sendable {
         taken[slot >> 6] & 1 << UInt64(slot & 63) != 0
     }
 
-    /// Assigns the lowest free slot to a row that has none.
+    /// Assigns a slot to a row that has none. A scan prefetches as if the row had the slot with its own number.
     package func take(for row: Int) -> UInt16 {
-        var word = 0
-        while taken[word] == .max { word += 1 }
-        let slot = word * 64 + (~taken[word]).trailingZeroBitCount
-        taken[word] |= 1 << UInt64(slot & 63)
+        let slot = isTaken(row) ? lowestFreeSlot : row
+        taken[slot >> 6] |= 1 << UInt64(slot & 63)
         rows[slot] = UInt16(row)
         return UInt16(slot)
+    }
+
+    private var lowestFreeSlot: Int {
+        var word = 0
+        while taken[word] == .max { word += 1 }
+        return word * 64 + (~taken[word]).trailingZeroBitCount
     }
 
     /// Frees the slot and empties it, so that it is not a hit any more.

@@ -7,11 +7,11 @@ import SystemSupport
 /// A pass notes the last group S. Then it copies all dirty records to their tables, kind by kind, in key order, in
 /// small slices between group commits. A record is copied in its *present* state, together with the number of the last
 /// group (`applied`). So a row that changed a hundred times is written once, and replay skips operations that a record
-/// already contains. After the pass, the tables contain all groups up to S. It writes S to `meta`, and cuts the journal
-/// up to S, also in slices.
+/// already contains. After the pass, the tables contain all groups up to S. The last slice writes S to `meta`. Then
+/// the journal is cut up to S, also in slices.
 ///
-/// The records of dropped collections are erased in slices: when there is nothing else to do, and otherwise in every
-/// fourth slice, because passes may follow each other without a pause.
+/// The records of dropped collections are erased in slices, when there is nothing else to do. Passes may follow each
+/// other without a pause, so every fourth slice erases too.
 ///
 /// Copying happens only between groups: while a group is judged, memory has reserved rows that are not in the journal
 /// yet. Store thread only.
@@ -71,8 +71,8 @@ final class Checkpointer {
         publishStatus()
     }
 
-    /// How long the store's thread may wait for writes before it asks for the next slice. After a failure that ends the
-    /// service of writes there is no slice any more, and the thread must not ask without a pause.
+    /// The longest wait for writes before the next slice. After a failure that ends the service of writes there are no
+    /// more slices, so the wait is never 0 then.
     var idleMilliseconds: Int {
         hasWorkUnderWay && !isStalled && health.failure == nil ? 0 : limits.idleCheckpointMilliseconds
     }

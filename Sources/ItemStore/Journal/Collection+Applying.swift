@@ -5,7 +5,7 @@ import VectorIndex
 
 /// Applying operations to a collection. Store thread only.
 ///
-/// While a write is judged, a new id gets a *reserved* row: the id is in the id table at once, but the row is empty.
+/// While a write is judged, a new id gets a *reserved* row. The id is in the id table at once, but the row is empty.
 /// Readers treat an empty row as a missing id. Everything else is applied after the commit, from the bytes that are in
 /// the journal.
 extension Collection {
@@ -189,7 +189,7 @@ extension Collection {
         return chunk.pointee.features[index]?.byteCount ?? 0
     }
 
-    /// The bytes of the heap that a row would free: those of a long id and of features.
+    /// The bytes of the heap that freeing this row would release: those of a long id and of features.
     func separateByteCount(of row: UInt32) -> Int {
         let (chunk, index) = place(of: row)
         let idByteCount = IdentifierSlot.length(chunk.pointee.identifiers + index)
@@ -237,15 +237,15 @@ extension Collection {
         reuse(of: row).pointee.stamp = RowStamp.none
     }
 
-    /// Removes the id of a row from the id table, and calls `body` to empty the row. Holds the locks of both meanwhile.
+    /// Removes the id of a row from the id table, and calls `body` to empty the row. Holds the locks of the table's
+    /// shard and of the chunk meanwhile.
     private func removeFromTable(_ row: UInt32, _ body: () -> Void) {
         let (chunk, index) = place(of: row)
         let hash = IdentifierTable.Hash(IdentifierSlot.bytes(chunk.pointee.identifiers + index))
         identifiers.remove(row, hash) {
             chunk.pointee.lock.withWriteLock {
                 body()
-                // Only after the row is empty, because a search that found the id in this row must see that the count
-                // has risen.
+                // Raised after the row is emptied. So a search that found the id here sees the higher count.
                 freedRowCount.wrappingAdd(1, ordering: .releasing)
             }
         }

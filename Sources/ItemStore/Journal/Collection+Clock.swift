@@ -3,8 +3,8 @@ import SystemSupport
 
 /// Setting the clock of a collection. It takes about 10 ms for a million ids, and nothing else is written meanwhile.
 extension Collection {
-    /// Sets the last step from that of one hit to that of another. If it goes back, ids and runs that are later than
-    /// the new step are moved to it.
+    /// Moves the clock from the step of `old` to that of `new`. If it goes back, ids and runs that are later than `new`
+    /// are moved to it.
     func applyClock(from old: Hit, to new: Hit, _ group: UInt64) throws(StoreError) {
         if new.step < old.step {
             if let sketch, let sketchPages {

@@ -49,7 +49,7 @@ extension Collection {
         }
     }
 
-    /// Calls `body` to change counts, with totals in the epoch of the hit. After that, C is the sum of the counts
+    /// Calls `body` to change counts, with totals in the epoch of the hit. Afterwards C equals the sum of the counts
     /// again.
     func count(_ hit: Hit, mayBeLate: Bool, _ group: UInt64, _ body: (FrequencyTotals) -> Void) {
         let epochs = decay.epoch(of: max(totals.lastStep, hit.step)) - totals.epoch
@@ -140,8 +140,8 @@ extension Collection {
         }
     }
 
-    /// Prefetches the data that `change` reads. Rows come in no order, so without this `change` would wait for memory
-    /// twice.
+    /// Prefetches the data that `change` reads. Rows come in no order, so without this each row would cost two cache
+    /// misses.
     @inline(__always)
     private func prefetchCounts(_ row: UInt32, _ population: inout WeightedRows) {
         prefetchStatistics(chunk(of: row), Self.index(of: row))
@@ -173,8 +173,8 @@ extension Collection {
 }
 
 extension ExactSum {
-    /// C, in the unit of an epoch. A sum below 2^-960 counts as 0. `CountDecay.convert` never lets a count fade to 0,
-    /// so such a sum would be too small for the counts that readers see.
+    /// C, in the unit of an epoch. A sum below 2^-960 counts as 0. It would not match the counts that readers
+    /// see, because `CountDecay.convert` never lets a count fade to 0.
     func total(in epoch: Int) -> Double {
         let total = value(exponentOffset: CountDecay.epochExponent * epoch)
         return total < 0x1p-960 ? 0 : total

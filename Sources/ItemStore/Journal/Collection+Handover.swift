@@ -4,7 +4,7 @@ import SystemSupport
 /// Taking over the statistics of another collection. Store thread only.
 extension Collection {
     /// Forgets all statistics, producers and runs, and sets the totals, with a C of 0. Takes about 20 ms for a million
-    /// rows, during which nobody draws.
+    /// rows, during which draws wait.
     func applyHandover(_ stored: StoredTotals, _ group: UInt64) {
         drawLock.withWriteLock {
             forgetStatistics(group)

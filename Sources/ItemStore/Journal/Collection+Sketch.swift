@@ -7,8 +7,8 @@ import SamplingFrequency
 /// So the statistics in the chunks are unused, and there is no bank of recent observations. Every count in the
 /// population is 0, so draws from such a collection are uniform.
 extension Collection {
-    /// The statistics of the id of a row, for its count: open gaps are left out. Call under the chunk's lock; this
-    /// takes the sketch's lock.
+    /// The statistics of a row's id. Use only the count, because open gaps are left out. Call under the chunk's lock;
+    /// this takes the sketch's lock.
     @inline(__always)
     func record(_ chunk: ItemChunk, _ index: Int) -> Statistics {
         guard let sketch else { return chunk.statistics[index] }

@@ -1,8 +1,8 @@
 import SamplingFrequency
 
-/// The smallest change that the journal records, in terms of collection numbers and rows. The store's thread encodes
-/// operations when it judges a write. It applies them from the same bytes after the commit, and so does recovery. So
-/// memory depends only on the journal.
+/// The smallest change that the journal records, in terms of collection numbers and rows. Operations are encoded when a
+/// write is judged. After the commit and in recovery they are applied from the same bytes. So memory depends only on
+/// the journal.
 ///
 /// Layout, little-endian: code UInt8, collection UInt32, then
 ///
@@ -28,8 +28,8 @@ import SamplingFrequency
 ///    20 statistics   entries 4 | (row or bucket 4 | 40 bytes of statistics) x entries
 ///    21 recent       position 8 | entries 4 | (row 4 | generation 4) x entries
 ///
-/// Codes 5, 7 and 8 are those of schema version 2, which are read but no longer written. Its observations made no gap
-/// if they were late (`Lateness`).
+/// Codes 5, 7 and 8 are from schema version 2. They are read but no longer written. A late observation of that version
+/// changed no gap (`Lateness`).
 ///
 /// A hit is step 8 | exponent 8 | weight float64. Its weight is computed once, when the write is judged, because `exp2`
 /// may differ on another machine. "Position" is the number of observations that came before in the bank of recent ones.

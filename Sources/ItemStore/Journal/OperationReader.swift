@@ -88,7 +88,7 @@ struct OperationReader {
             let second = bytes.integer(Int64.self), let name = bytes.name()
         else { return nil }
         if code == .run {
-            // The highest step of a run is on the clock, so the sum is a step.
+            // The sum is a step on the clock, so it must not overflow or be negative.
             let (clock, overflow) = first.addingReportingOverflow(second)
             guard !overflow, clock >= 0 else { return nil }
             return .run(TrainerRun(name: name, offset: first, lastStep: second), place: Int(place))

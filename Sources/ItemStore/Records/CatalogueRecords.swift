@@ -5,8 +5,8 @@ import VectorIndex
 /// The records of the store itself: the catalogue and the source positions. Both are in the `meta` table.
 ///
 /// A pass of the checkpoint first copies all dirty ones in one transaction, and writes the last group that they
-/// contain. So a collection is in the `meta` table before any of its own records are in theirs. When it is dropped, its
-/// own records are erased last.
+/// contain. So the `meta` table has a collection before any other table has its records. After a drop, those are erased
+/// last.
 ///
 /// Store thread only, except that any thread may read `catalogue` and `sources`.
 final class CatalogueRecords {
@@ -15,8 +15,8 @@ final class CatalogueRecords {
     /// The number of the next new collection. Numbers are never reused.
     private(set) var nextCollectionNumber: UInt32 = 1
     /// Dropped collections that may still have records, with the group that dropped them. The records are erased once
-    /// the checkpoint contains that group. The `meta` table has this list too, so that the records of a damaged number
-    /// are not taken for those of a dropped collection.
+    /// the checkpoint contains that group. The `meta` table has this list too. Otherwise records with a damaged number
+    /// would pass for those of a dropped collection.
     private(set) var dropped: [(number: UInt32, group: UInt64)] = []
     /// The last group that the records contained when they were loaded; 0 for a new store.
     private var applied: UInt64 = 0
@@ -112,7 +112,7 @@ final class CatalogueRecords {
 
     // MARK: - Checkpoint
 
-    /// Writes the dirty records. They stay dirty until the caller has committed and called `noteCopied`.
+    /// Writes the dirty records. They stay dirty until `noteCopied`, which is called after the commit.
     func write(applied group: UInt64, to tables: Tables, _ transaction: borrowing WriteTransaction) throws {
         guard !dirtyCollections.isEmpty || !dirtySources.isEmpty else { return }
         for (name, collection) in catalogue.allNamed where dirtyCollections.contains(collection.number) {

@@ -35,8 +35,9 @@ enum CollectionTable: Int, CaseIterable, Sendable {
     case rows, features, frequency
 }
 
-/// What the tables must have of a collection. Each slice of the checkpoint writes it, in the same transaction as the
-/// records; so a page of another time, which is whole in itself, is noticed. In the `meta` table:
+/// The number of records that a collection has in each table, and the sum of their checksums. Each slice of the
+/// checkpoint writes it, in the same transaction as the records. So an intact page of another time is noticed. In the
+/// `meta` table:
 ///
 ///     crc32c 4 | (number of records 8 | sum of their checksums 8) for rows, features, frequency
 struct CollectionSums: Equatable, Sendable {

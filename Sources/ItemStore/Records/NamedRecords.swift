@@ -22,7 +22,7 @@ final class NamedRecords<Entry: NamedEntry>: FrequencyTableKind {
     var applied = AppliedGroups()
     let keys: ClosedRange<UInt32>
     private(set) var list = NamedList<Entry>()
-    /// Only the store's thread changes `list`. It holds this lock meanwhile, and other threads hold it to read.
+    /// `list` changes only on the store's thread, under this lock. Other threads hold it to read.
     private let lock = ReadWriteLock()
 
     init(keys: ClosedRange<UInt32>) {
@@ -106,8 +106,7 @@ final class NamedRecords<Entry: NamedEntry>: FrequencyTableKind {
 
 /// Entries with names, each at the place in which its record is.
 ///
-/// During recovery a record may have fewer entries than it has room for, and still be followed by others, because they
-/// were written at different moments.
+/// Records are written at different moments. So during recovery, others may follow a record that is not full.
 struct NamedList<Entry: NamedEntry> {
     static var countInRecord: Int { 32 }
 
@@ -121,7 +120,7 @@ struct NamedList<Entry: NamedEntry> {
     var recordCount: Int { records.count }
     var entries: [Entry] { Array(records.joined()) }
 
-    /// Whether only the last records have fewer entries than they have room for.
+    /// Whether no place below the last entry is empty.
     var isGapless: Bool {
         records.drop { $0.count == Self.countInRecord }.dropFirst().allSatisfy { $0.isEmpty }
     }

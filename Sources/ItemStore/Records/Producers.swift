@@ -54,16 +54,16 @@ extension ProducerEntry: NamedEntry {
         return bytes.integer(Int64.self).map { ProducerEntry(name: name, number: number, step: $0) }
     }
 
-    /// About how many bytes of memory a producer takes: twice its entries in an array and a dictionary, because the
-    /// store's thread has a second copy with judged numbers, and a name of more than 15 bytes.
+    /// About how many bytes of memory a producer takes. Its entries in an array and a dictionary count twice, because
+    /// judged numbers are in a second copy. A name of more than 15 bytes is extra.
     static func byteCount(of name: String) -> Int {
         2 * 128 + (name.utf8.count > 15 ? allocatedByteCount(33 + name.utf8.count) : 0)
     }
 }
 
 extension NamedList<ProducerEntry> {
-    /// The place of the producer whose run has the earliest last step, or is not known any more. Spares producers of no
-    /// run, and of the run `spared`; nil if there are no others.
+    /// The place of the producer whose run has the earliest last step on the clock, or is not known any more. Leaves
+    /// out producers without a run and those of the run `spared`; nil if no other is there.
     func placeOfOldestRun(_ runs: NamedList<TrainerRun>, sparing spared: String) -> Int? {
         let entries = entries
         func lastStep(_ place: Int) -> Int64? {

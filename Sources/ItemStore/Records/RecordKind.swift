@@ -3,8 +3,7 @@ import LMDB
 /// A kind of record of a collection: rows, features, producers and so on.
 ///
 /// Each kind has a file, which defines the bytes of its records, tracks the dirty ones, and writes and loads them. The
-/// records of a kind are numbered from 0. A new kind needs a file, an entry in `Collection.kinds`, and an entry in
-/// `FormatVersions`.
+/// records of a kind are numbered from 0. `Sources/README.md` says what a new kind needs.
 ///
 /// The checkpoint and recovery are loops over the kinds of each collection. Store thread only.
 protocol RecordKind: AnyObject {
@@ -14,12 +13,12 @@ protocol RecordKind: AnyObject {
     var applied: AppliedGroups { get set }
 
     /// All records have numbers below this, at present. A pass of the checkpoint reads it once, when it begins.
-    /// Otherwise the pass would never end for a collection that grows as fast as it is copied.
+    /// Otherwise a pass would never end if the collection grows as fast as it is copied.
     func recordCount(of collection: Collection) -> Int
 
     var table: CollectionTable { get }
 
-    /// The sum of a record as it is in its table, which has it in several parts, in one, or not at all.
+    /// The sum of a record in its table, where it may have several parts, one, or none.
     func sum(
         of record: Int,
         in collection: Collection,

@@ -44,7 +44,7 @@ final class SketchPages: FrequencyTableKind {
         loaded.insert(record)
     }
 
-    /// Called after replay. The sum of the counts of all observations, from the pages that were loaded or changed.
+    /// The sum of all counts, from the pages that were loaded or changed. Call after replay.
     func countSum() -> ExactSum {
         var next = 0
         while let page = dirty.first(from: next) {

@@ -36,7 +36,7 @@ package struct SourcePosition: Sendable, Equatable {
     }
 }
 
-/// The position of each source. Any thread may read it. The store's thread changes it, after the commit.
+/// The position of each source. Any thread may read it. It changes only on the store's thread, after the commit.
 final class SourcePositions: @unchecked Sendable {
     private let lock = ReadWriteLock()
     private var positions: [SourcePosition] = []

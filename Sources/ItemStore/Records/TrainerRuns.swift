@@ -4,7 +4,7 @@ import LMDB
 typealias TrainerRuns = NamedRecords<TrainerRun>
 
 /// A run of a trainer, from one start of the trainer to the next. Each run counts its steps as it likes. The offset
-/// maps them to the clock of the collection, which only goes forward.
+/// maps them to the clock of the collection.
 package struct TrainerRun: Sendable, Equatable {
     /// Empty for the requests that name no run.
     package let name: String
@@ -55,8 +55,8 @@ extension NamedRecords<TrainerRun> {
 }
 
 extension NamedList<TrainerRun> {
-    /// The place of a new run: after the others, or else that of the run whose last step is the earliest on the clock.
-    /// The requests that name no run keep theirs.
+    /// The place of a new run: after the others if there is room, otherwise that of the named run whose last step is
+    /// the earliest on the clock.
     func placeOfNewRun(countMax: Int) -> Int {
         if count < countMax { return count }
         let entries = entries

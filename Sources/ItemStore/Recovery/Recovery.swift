@@ -67,8 +67,8 @@ struct Recovery {
         for collection in state.records.catalogue.all { try checkSums(of: collection, transaction) }
     }
 
-    /// Throws `corrupt` if the tables do not have the records that the checkpoint wrote last. Every record has a
-    /// checksum, so a missing one and one of another time are what else can be wrong.
+    /// Throws `corrupt` if the tables do not have the records that the checkpoint wrote last. A
+    /// checksum does not reveal that a record is missing or of another time. The sums do.
     private func checkSums(of collection: Collection, _ transaction: borrowing ReadTransaction) throws {
         let number = collection.number
         // A directory of version 2 has no sums. The next checkpoint begins with those that were found.

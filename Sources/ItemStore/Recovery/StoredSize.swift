@@ -1,7 +1,7 @@
 import LMDB
 import Logging
 
-/// The size of the stored data, which says before they are loaded whether they fit the memory.
+/// The size of the stored data. It shows before the data are loaded whether they fit the memory.
 enum StoredSize {
     /// Logs an error if the records need more memory than the limit. They are loaded nevertheless, because the records
     /// in the tables are only about as large as the items in memory. If the system then ends the process, the log says

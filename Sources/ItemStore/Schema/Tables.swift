@@ -80,8 +80,8 @@ struct MetaKey: TableKey {
         case format = 6
         /// Value: the `DirectoryIdentity`, 16 bytes.
         case identity = 7
-        /// Value: the group that dropped the collection with the key's number, UInt64. The collection may still have
-        /// records in other tables.
+        /// Value: the last group when the checkpoint removed the collection with the key's number, UInt64. The
+        /// collection may still have records in other tables.
         case dropped = 8
         /// Value: the `CollectionSums` of the collection with the key's number.
         case sums = 9

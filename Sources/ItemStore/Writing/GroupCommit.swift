@@ -8,7 +8,8 @@ import PackedStrings
 /// judged: operations change memory, and read-backs take the frequencies that an observation asked for. Then the
 /// outcomes are reported.
 ///
-/// A group has no fixed size. It is committed when no more writes wait, or when it reaches `StoreLimits.groupBytesMax`.
+/// A group has no fixed size. It is committed after the writes that were taken from the queue at once
+/// (`StoreLimits.takenBytesMax`), or when it reaches `StoreLimits.groupBytesMax`.
 /// It is also committed before a write that can't be judged while an earlier one is pending: for example, a write of an
 /// id with a pending deletion.
 final class GroupCommit {

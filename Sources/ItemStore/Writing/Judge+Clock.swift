@@ -5,7 +5,7 @@ import SamplingFrequency
 /// A trainer that starts again may begin again with step 1, or go back to its last saved state. On the clock, such
 /// steps would be the distant past: with a half-life their hits would weigh nothing, and gaps would stand still. So
 /// each *run* has an offset. The first step of a new run is the step after the clock's last one. Then both go on
-/// together.
+/// together. The first run of a collection has its own steps on the clock.
 ///
 /// Within a run, a step may be late by up to 64, because workers are asynchronous. An older step is refused, as is one
 /// far ahead: both are nearly always mistakes. A request can insist with `isJump`.

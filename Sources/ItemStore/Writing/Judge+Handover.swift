@@ -11,7 +11,7 @@ extension Judge {
     /// Memory for each entry until the end of the commit: in the group, and in the pages of the journal.
     private static let bytesOfEntry = 3 * StatisticsEntry.byteCount
     /// The size of a group has 32 bits.
-    private static let groupBytesMax = 1 << 31
+    private static let handoverBytesMax = 1 << 31
 
     /// Encodes everything that makes the statistics of the target those of the source. No operations may be pending.
     /// Ids that the target does not know get rows. If its cap leaves no room for all of them, those seen last do. Its
@@ -50,10 +50,10 @@ extension Judge {
     }
 
     private func checkGroup(byteCount: Int) throws(StoreError) {
-        guard byteCount <= Self.groupBytesMax else {
+        guard byteCount <= Self.handoverBytesMax else {
             throw StoreError(
                 .limit,
-                "got \(byteCount) bytes of ids and statistics, a swap can take over \(Self.groupBytesMax)"
+                "got \(byteCount) bytes of ids and statistics, a swap can take over \(Self.handoverBytesMax)"
             )
         }
     }
