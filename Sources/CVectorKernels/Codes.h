@@ -33,8 +33,8 @@ static inline void prefetch_rows(code_vectors vectors, size_t block) {
     __builtin_prefetch(vectors.rows + (block * code_slots_in_block - vectors.first_slot), 0, 3);
 }
 
-// A vector is scored after its range of blocks is scanned. Its first cache lines have arrived when it is read. This takes
-// the slot's number as the row's, which is nearly always right, because waiting for `rows` would stop the scan.
+// A vector is scored after its range of blocks is scanned. Its first cache lines have arrived when it is read. This
+// takes the slot's number as the row's, which is nearly always right, because waiting for `rows` would stop the scan.
 static inline void prefetch_vector(code_vectors vectors, size_t slot) {
     if (vectors.rows == NULL) return;
     uintptr_t address = vectors.first + (slot - vectors.first_slot) * vectors.stride;

@@ -40,6 +40,14 @@ import Testing
         let span = SlotSpan(slab, firstSlot: Self.slotCount, slotCount: Self.slotCount, memory: own)
         var slots: [Int: UInt16] = [:]
         var lengths: [Int: Float] = [:]
+        // While others have the first half of the slots, the rows with their numbers get slots of the second half.
+        let others = (0..<Self.slotCount / 2).map { span.take(for: $0) }
+        for row in 0..<Self.slotCount / 2 {
+            slots[row] = span.take(for: row)
+            lengths[row] = 1
+            span.set(slots[row]!, [1, 0, 0, 0])
+        }
+        for slot in others { span.release(slot) }
         for _ in 0..<2_000 {
             let row = Int.random(in: 0..<Self.slotCount, using: &random)
             if let slot = slots[row], Bool.random(using: &random) {
