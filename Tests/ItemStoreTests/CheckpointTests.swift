@@ -22,6 +22,19 @@ import Testing
         }
     }
 
+    /// A store with two empty collections, `first` and `second`. A pass begins after a write, not in idle time, and
+    /// copies one record in each slice. So it takes long.
+    private func fixtureWithLongPasses() throws -> StoreFixture {
+        var limits = StoreLimits()
+        limits.checkpointSliceBytes = 1
+        limits.checkpointAtJournalBytes = 1
+        limits.idleCheckpointMilliseconds = 60_000
+        let fixture = try StoreFixture(limits: limits)
+        let configuration = CollectionConfiguration(dimension: 1)
+        try fixture.apply([.create(name: "first", configuration), .create(name: "second", configuration)])
+        return fixture
+    }
+
     /// After a drop during a pass, the next collection is copied from its first row, wherever the pass was in the
     /// dropped one.
     @Test func aDropDuringACopySkipsNoRecordOfTheNextCollection() throws {
@@ -53,14 +66,7 @@ import Testing
     /// these rows were copied. It can be replayed nevertheless.
     @Test func aCollectionThatIsDroppedBeforeItsTurnStopsNoRecovery() throws {
         let itemCount = 4_000
-        var limits = StoreLimits()
-        // One record in each slice, and no second pass before the next write.
-        limits.checkpointSliceBytes = 1
-        limits.checkpointAtJournalBytes = 1
-        limits.idleCheckpointMilliseconds = 60_000
-        let fixture = try StoreFixture(limits: limits)
-        let configuration = CollectionConfiguration(dimension: 1)
-        try fixture.apply([.create(name: "first", configuration), .create(name: "second", configuration)])
+        let fixture = try fixtureWithLongPasses()
         try waitForCheckpoint(fixture.store)
 
         let passCount = fixture.store.statistics().checkpointPassCount
@@ -71,8 +77,7 @@ import Testing
         try fixture.apply([.delete(collection: "second", ids: PackedStrings([id(0)]))])
         try fixture.apply([.drop(name: "second")])
         #expect(fixture.store.statistics().checkpointPassCount == passCount, "the pass has already ended")
-        let deadline = Deadline(seconds: TestScale.patienceSeconds)
-        while fixture.store.statistics().checkpointPassCount == passCount { try #require(!deadline.hasPassed) }
+        try wait(until: { fixture.store.statistics().checkpointPassCount > passCount }, "the pass has ended")
         #expect(fixture.store.statistics().journalByteCount > 0)
 
         try fixture.restart(checkpointing: false)
@@ -129,13 +134,7 @@ import Testing
 
     /// Nothing may retain a dropped collection, because it may be most of the memory.
     @Test func aDroppedCollectionIsReleasedDuringAPass() throws {
-        var limits = StoreLimits()
-        limits.checkpointSliceBytes = 1
-        limits.checkpointAtJournalBytes = 1
-        limits.idleCheckpointMilliseconds = 60_000
-        let fixture = try StoreFixture(limits: limits)
-        let configuration = CollectionConfiguration(dimension: 1)
-        try fixture.apply([.create(name: "first", configuration), .create(name: "second", configuration)])
+        let fixture = try fixtureWithLongPasses()
         try fixture.apply((0..<20_000).map { .put(collection: "first", id: id($0), vector: [1], features: nil) })
         let passes = fixture.store.statistics().checkpointPassCount
         weak let dropped = fixture.store.collection(named: "second")

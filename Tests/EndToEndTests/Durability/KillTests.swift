@@ -92,15 +92,12 @@ import Testing
         return count.load(ordering: .relaxed)
     }
 
-    /// The header and the rows of the reply to `question`, without the counters that no one writes to disk.
+    /// The header and the rows of the reply to `question`, without the counters that are only in memory.
     fileprivate static func answer(_ question: String, _ socket: LineSocket) throws -> [String] {
         let reply = try socket.ask(question)
-        let rows =
-            question.hasPrefix("CLOCK ")
-            ? reply.rows.filter { row in
-                !["late ", "refused-late ", "refused-ahead "].contains { row.hasPrefix($0) }
-            } : reply.rows
-        return [reply.header] + rows
+        guard question.hasPrefix("CLOCK ") else { return [reply.header] + reply.rows }
+        let counters = ["late ", "refused-late ", "refused-ahead "]
+        return [reply.header] + reply.rows.filter { row in !counters.contains { row.hasPrefix($0) } }
     }
 
     /// Both daemons must give the same answers about everything.
