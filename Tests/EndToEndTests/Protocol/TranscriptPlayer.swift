@@ -15,9 +15,15 @@ final class TranscriptPlayer {
         case whole
         /// The same as `whole`, over the Unix-domain socket.
         case wholeOverUnixSocket
+        /// Each line translated to RESP2, and its reply translated back.
+        case resp2
+        /// The same with RESP3.
+        case resp3
 
         var description: String { rawValue }
         var sendsAhead: Bool { self == .whole || self == .wholeOverUnixSocket }
+        var isRESP: Bool { self == .resp2 || self == .resp3 }
+        static let ofLines = allCases.filter { !$0.isRESP }
     }
 
     private let transcript: Transcript
@@ -25,6 +31,9 @@ final class TranscriptPlayer {
     private let directory: TemporaryDirectory
     private var daemon: DaemonProcess
     private var sockets: [Int: LineSocket] = [:]
+    private var translators: [Int: RESPSocket] = [:]
+    /// For each connection, the lines of a translated reply that have not been compared.
+    private var translatedLines: [Int: [[UInt8]]] = [:]
     /// For each connection, the rows left in the reply that is being read.
     private var rowsLeft: [Int: Int] = [:]
     private var hasExited = false
@@ -53,6 +62,10 @@ final class TranscriptPlayer {
                 )
             }
         }
+        for (connection, lines) in translatedLines where !lines.isEmpty {
+            throw HarnessError("\(transcript.name) ends before the rows of connection \(connection)")
+        }
+        translators = [:]
         for (connection, socket) in sockets.sorted(by: { $0.key < $1.key }) {
             guard rowsLeft[connection, default: 0] == 0 else {
                 throw HarnessError("\(transcript.name) ends before the rows of connection \(connection)")
@@ -118,10 +131,12 @@ final class TranscriptPlayer {
             sockets[connection] = nil
         case .kill:
             sockets = [:]
+            translators = [:]
             try daemon.kill()
             try start(flags: transcript.flags)
         case .restart(let flags):
             sockets = [:]
+            translators = [:]
             if !hasExited { try daemon.stop() }
             try start(flags: flags)
         case .terminate:
@@ -131,6 +146,7 @@ final class TranscriptPlayer {
             guard status == .exited(code) else { throw HarnessError("got \(status), expected exit code \(code)") }
             hasExited = true
             sockets = [:]
+            translators = [:]
         }
     }
 
@@ -150,7 +166,20 @@ final class TranscriptPlayer {
         return socket
     }
 
+    private func translator(_ connection: Int) throws -> RESPSocket {
+        if let translator = translators[connection] { return translator }
+        let translator = try RESPSocket(to: daemon.tcp, version: pace == .resp2 ? 2 : 3)
+        translators[connection] = translator
+        return translator
+    }
+
     private func send(_ bytes: [UInt8], on connection: Int) throws {
+        if pace.isRESP {
+            for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast() {
+                try translator(connection).send(line: Array(line))
+            }
+            return
+        }
         let socket = try socket(connection)
         guard pace == .bytes else {
             try socket.send(bytes)
@@ -170,6 +199,14 @@ final class TranscriptPlayer {
 
     /// Reads a line, and tracks whether the next one is a header or a row.
     private func nextLine(on connection: Int) throws -> [UInt8] {
+        if pace.isRESP {
+            if translatedLines[connection, default: []].isEmpty {
+                translatedLines[connection] = try translator(connection).readLines()
+            }
+            let line = translatedLines[connection]!.removeFirst()
+            rowsLeft[connection] = translatedLines[connection]!.count
+            return line
+        }
         let line = try socket(connection).readLine()
         if let left = rowsLeft[connection], left > 0 {
             rowsLeft[connection] = left - 1

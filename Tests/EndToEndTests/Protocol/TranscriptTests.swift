@@ -4,9 +4,33 @@ import Testing
 /// The real daemon gives the replies of every transcript of `protocol/`, however the client's bytes are split.
 @Suite("Transcripts", .timeLimit(.minutes(20)))
 struct TranscriptTests {
-    @Test("the daemon gives the expected replies", arguments: Transcript.all, TranscriptPlayer.Pace.allCases)
+    @Test("the daemon gives the expected replies", arguments: Transcript.all, TranscriptPlayer.Pace.ofLines)
     func isHeld(_ transcript: Transcript, pace: TranscriptPlayer.Pace) throws {
         try TranscriptPlayer(transcript, pace: pace).play()
+    }
+
+    /// The other transcripts have lines that no RESP request says, such as one with two spaces, or ask for what RESP
+    /// answers in another form: PING, HELLO, INFO and HELP.
+    @Test(
+        "the daemon gives the same replies over RESP",
+        arguments: Transcript.files.filter { overRESP.contains($0.name) },
+        [TranscriptPlayer.Pace.resp2, .resp3]
+    )
+    func isHeldOverRESP(_ transcript: Transcript, pace: TranscriptPlayer.Pace) throws {
+        try TranscriptPlayer(transcript, pace: pace).play()
+    }
+
+    static let overRESP: Set<String> = [
+        "clock.txt", "deployments.txt", "drift.txt", "durable.txt", "estimates.txt", "features.txt", "freqset.txt",
+        "items.txt", "logq.txt", "observe-return.txt", "observe.txt", "options.txt", "popular.txt", "sample.txt",
+        "sketch.txt", "swap.txt", "topk.txt", "ids.txt", "json.txt", "vectors.txt", "collections.txt", "arity.txt",
+        "readonly.txt", "two-connections.txt", "search-timeout.txt", "limits.txt", "memory.txt", "full.txt",
+        "lines.txt",
+    ]
+
+    @Test("every transcript that is replayed over RESP exists")
+    func transcriptsOverRESPExist() {
+        #expect(Self.overRESP.subtracting(Transcript.files.map(\.name)).isEmpty)
     }
 
     /// Each pair of consecutive transcripts is sent at once on one connection. So each transcript comes first once and
