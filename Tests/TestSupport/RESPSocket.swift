@@ -20,6 +20,8 @@ package final class RESPSocket: AskingSocket {
     }
 
     private let socket: LineSocket
+    /// Whether the last request is answered by a map, which RESP2 does not tell from an array.
+    private var isMapExpected = false
 
     /// `version` is 2 or 3.
     package init(to address: LineSocket.Address, version: Int) throws {
@@ -43,45 +45,55 @@ package final class RESPSocket: AskingSocket {
     }
 
     package func send(line: [UInt8]) throws {
-        try send(try Self.words(of: line))
+        let words = try Self.words(of: line)
+        isMapExpected = String(decoding: words[0], as: UTF8.self).uppercased() == "CLOCK"
+        try send(words)
     }
 
     package static func request(_ words: [[UInt8]]) -> [UInt8] {
         Array("*\(words.count)\r\n".utf8) + words.flatMap { Array("$\($0.count)\r\n".utf8) + $0 + Array("\r\n".utf8) }
     }
 
-    /// The words of a line, with ids unescaped and JSON as one word.
-    static func words(of line: [UInt8]) throws -> [[UInt8]] {
-        var words = line.split(separator: 0x20, omittingEmptySubsequences: false).map { Array($0) }
-        guard !words.contains([]), let name = words.first.map({ String(decoding: $0, as: UTF8.self).uppercased() })
-        else {
-            throw HarnessError("cannot translate the line '\(String(decoding: line, as: UTF8.self))'")
-        }
-        if let first = words.firstIndex(where: { $0.first == UInt8(ascii: "{") }), ["PUT", "FSET"].contains(name) {
-            words[first...] = [Array(words[first...].joined(separator: [0x20]))]
-        }
-        func isOption(_ word: [UInt8]) -> Bool { word.contains(UInt8(ascii: "=")) }
-        let firstList = words.indices.dropFirst(2).first { !isOption(words[$0]) } ?? words.count
-        switch name {
-        case "PUT", "FSET":
-            if words.count > 2 { words[2] = try unescaped(words[2]) }
-        case "GET", "DEL", "FGET", "LOGQ", "FREQ":
-            try unescape(&words, from: firstList, step: 1)
-        case "OBSERVE", "SCORE":
-            // A step or a vector comes before the ids, and options may follow a step.
-            let first = words.indices.dropFirst(3).first { !isOption(words[$0]) } ?? words.count
-            try unescape(&words, from: first, step: 1)
-        case "FREQSET":
-            let first = words.indices.dropFirst(3).first { !isOption(words[$0]) } ?? words.count
-            try unescape(&words, from: first, step: 3)
-        default:
-            break
-        }
-        return words
+    /// Whether a line means the same as words of RESP, and is answered in the same rows. It must have single spaces, and
+    /// no reserved byte may stand in an id. PING, HELLO, INFO and HELP are answered in another form.
+    package static func canTranslate(line: [UInt8]) -> Bool {
+        guard let words = try? words(of: line) else { return false }
+        let name = String(decoding: words[0], as: UTF8.self).uppercased()
+        return !["PING", "HELLO", "INFO", "HELP", "QUIT"].contains(name)
     }
 
-    private static func unescape(_ words: inout [[UInt8]], from first: Int, step: Int) throws {
-        for index in stride(from: first, to: words.count, by: step) { words[index] = try unescaped(words[index]) }
+    /// The words of a line, with ids unescaped and JSON as one word.
+    static func words(of line: [UInt8]) throws -> [[UInt8]] {
+        let name = String(decoding: line.prefix { $0 != 0x20 }, as: UTF8.self).uppercased()
+        // The JSON of PUT and FSET takes the rest of the line, after the words that always come before it.
+        let wordsBefore = ["PUT": 4, "FSET": 3][name] ?? .max
+        var spaceCount = 0
+        let brace = line.indices.dropFirst().first { at in
+            if line[at - 1] == 0x20 { spaceCount += 1 }
+            return spaceCount >= wordsBefore && line[at] == 0x7B && line[at - 1] == 0x20
+        }
+        var words = line[..<(brace.map { $0 - 1 } ?? line.count)]
+            .split(separator: 0x20, omittingEmptySubsequences: false).map { Array($0) }
+        guard !words.contains(where: { $0.isEmpty || $0.contains { $0 < 0x20 || $0 == 0x7F } }) else {
+            throw HarnessError("cannot translate the line '\(String(decoding: line, as: UTF8.self))'")
+        }
+        if let brace { words.append(Array(line[brace...])) }
+        // The place of the first id, after the words that always come before it, and the words from one to the next.
+        let places = [
+            "PUT": (2, .max), "FSET": (2, .max), "GET": (2, 1), "DEL": (2, 1), "FGET": (2, 1), "LOGQ": (2, 1),
+            "FREQ": (2, 1), "OBSERVE": (3, 1), "SCORE": (3, 1), "FREQSET": (3, 3),
+        ]
+        guard let (minimum, step) = places[name] else { return words }
+        let hasOptions = ["OBSERVE", "LOGQ", "FGET", "FREQSET"].contains(name)
+        func isOption(_ word: [UInt8]) -> Bool { hasOptions && word.contains(UInt8(ascii: "=")) }
+        let first = words.indices.dropFirst(minimum).first { !isOption(words[$0]) } ?? words.count
+        var at = first
+        while at < words.count {
+            words[at] = try unescaped(words[at])
+            guard step < words.count else { break }
+            at += step
+        }
+        return words
     }
 
     private static func unescaped(_ word: [UInt8]) throws -> [UInt8] {
@@ -95,6 +107,9 @@ package final class RESPSocket: AskingSocket {
                 bytes.append(byte)
                 at += 3
             } else {
+                guard !"=,".utf8.contains(word[at]) else {
+                    throw HarnessError("cannot translate the id '\(String(decoding: word, as: UTF8.self))'")
+                }
                 bytes.append(word[at])
                 at += 1
             }
@@ -106,13 +121,18 @@ package final class RESPSocket: AskingSocket {
 
     /// The next reply in lines: a header and its rows.
     package func readLines() throws -> [[UInt8]] {
-        switch try readValue() {
+        let value = try readValue()
+        if case .list(let entries) = value, isMapExpected { return Self.lines(ofMap: entries) }
+        switch value {
         case .error(let message): return [Array("ERR \(message)".utf8)]
         case .word, .bytes, .null: return [Array("OK 0".utf8)]
         case .list(let rows): return [Array("OK \(rows.count)".utf8)] + rows.map(Self.row)
-        case .map(let entries):
-            return [Array("OK \(entries.count / 2)".utf8)] + Self.pairs(entries).map { $0 + [0x20] + $1 }
+        case .map(let entries): return Self.lines(ofMap: entries)
         }
+    }
+
+    private static func lines(ofMap entries: [Value]) -> [[UInt8]] {
+        [Array("OK \(entries.count / 2)".utf8)] + pairs(entries).map { $0 + [0x20] + $1 }
     }
 
     package func readValue() throws -> Value {

@@ -9,8 +9,8 @@ import WireProtocol
 /// `ConnectionState` decides which request may start and when the connection ends, and this class acts on its
 /// decisions. A burst of bytes is handled in three steps:
 ///
-/// 1. `channelRead` splits the bytes into requests and parses them (`takeRequests`). Short lookups are answered at once,
-///    writes are gathered, and queries go to the query pool.
+/// 1. `channelRead` splits the bytes into requests and parses them (`takeRequests`). Short lookups are answered at
+///    once, writes are gathered, and queries go to the query pool.
 /// 2. At the end of the burst, the gathered writes go to the store as one batch. All replies that may be sent leave in
 ///    one flush (`endBurst`).
 /// 3. Outcomes come back from the store's thread once for each batch, and from the pool once for each query. Then held

@@ -103,7 +103,7 @@ package struct RESPFramer {
         }
     }
 
-    /// Begins a request of so many words. Redis ignores one without words, so it is skipped here too.
+    /// Begins a request with this number of words. Redis ignores one without words, so it is skipped here too.
     private mutating func begin(_ header: Header) throws(WireError) {
         position = header.end
         guard header.number > 0 else { return }

@@ -43,8 +43,8 @@ extension WordSource {
 }
 
 extension UnsafeRawBufferPointer {
-    /// The name if an option, `name=value`, begins at `start`. Stops at the first byte that cannot be in a name, because
-    /// a long vector or JSON may begin there.
+    /// The name if an option, `name=value`, begins at `start`. Stops at the first byte that cannot be in a name,
+    /// because a long vector or JSON may begin there.
     func optionName(at start: Int = 0) -> UnsafeRawBufferPointer? {
         var at = start
         while at < count, (self[at] | 0x20) &- UInt8(ascii: "a") < 26 || self[at] == UInt8(ascii: "_") { at += 1 }

@@ -34,6 +34,7 @@ final class TranscriptPlayer {
     private var translators: [Int: RESPSocket] = [:]
     /// For each connection, the lines of a translated reply that have not been compared.
     private var translatedLines: [Int: [[UInt8]]] = [:]
+    private var translatedCount = 0
     /// For each connection, the rows left in the reply that is being read.
     private var rowsLeft: [Int: Int] = [:]
     private var hasExited = false
@@ -65,9 +66,10 @@ final class TranscriptPlayer {
         for (connection, lines) in translatedLines where !lines.isEmpty {
             throw HarnessError("\(transcript.name) ends before the rows of connection \(connection)")
         }
+        if pace.isRESP, translatedCount < 5 { throw HarnessError("\(transcript.name): few requests are translated") }
         translators = [:]
         for (connection, socket) in sockets.sorted(by: { $0.key < $1.key }) {
-            guard rowsLeft[connection, default: 0] == 0 else {
+            guard rowsLeft[connection, default: 0] == 0 || pace.isRESP else {
                 throw HarnessError("\(transcript.name) ends before the rows of connection \(connection)")
             }
             let reply = try socket.ask("PING")
@@ -173,13 +175,28 @@ final class TranscriptPlayer {
         return translator
     }
 
-    private func send(_ bytes: [UInt8], on connection: Int) throws {
-        if pace.isRESP {
-            for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast() {
+    /// Sends lines as RESP. What only lines can say goes as it is to a second connection, and its reply is read there.
+    private func translate(_ bytes: [UInt8], on connection: Int) throws {
+        for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast() {
+            if RESPSocket.canTranslate(line: Array(line)) {
                 try translator(connection).send(line: Array(line))
+                translatedLines[connection, default: []] += try translator(connection).readLines().map(Self.withoutRaw)
+                translatedCount += 1
+            } else {
+                let reply = try socket(connection).ask(String(decoding: line, as: UTF8.self))
+                translatedLines[connection, default: []] += ([reply.header] + reply.rows).map { Array($0.utf8) }
             }
-            return
         }
+    }
+
+    /// A message without its hint to raw vectors, which lines do not have.
+    private static func withoutRaw(_ line: [UInt8]) -> [UInt8] {
+        let hint = Array(", or 4 raw bytes for each number".utf8)
+        return line.suffix(hint.count) == hint[...] ? Array(line.dropLast(hint.count)) : line
+    }
+
+    private func send(_ bytes: [UInt8], on connection: Int) throws {
+        if pace.isRESP { return try translate(bytes, on: connection) }
         let socket = try socket(connection)
         guard pace == .bytes else {
             try socket.send(bytes)
@@ -200,10 +217,8 @@ final class TranscriptPlayer {
     /// Reads a line, and tracks whether the next one is a header or a row.
     private func nextLine(on connection: Int) throws -> [UInt8] {
         if pace.isRESP {
-            if translatedLines[connection, default: []].isEmpty {
-                translatedLines[connection] = try translator(connection).readLines()
-            }
-            let line = translatedLines[connection]!.removeFirst()
+            guard let line = translatedLines[connection]?.first else { throw HarnessError("there is no further line") }
+            translatedLines[connection]!.removeFirst()
             rowsLeft[connection] = translatedLines[connection]!.count
             return line
         }
