@@ -54,8 +54,8 @@ package final class RESPSocket: AskingSocket {
         Array("*\(words.count)\r\n".utf8) + words.flatMap { Array("$\($0.count)\r\n".utf8) + $0 + Array("\r\n".utf8) }
     }
 
-    /// Whether a line means the same as words of RESP, and is answered in the same rows. It must have single spaces, and
-    /// no reserved byte may stand in an id. PING, HELLO, INFO and HELP are answered in another form.
+    /// Whether a line means the same as words of RESP, and is answered in the same rows. It must have single spaces,
+    /// and no reserved byte may stand in an id. PING, HELLO, INFO and HELP are answered in another form.
     package static func canTranslate(line: [UInt8]) -> Bool {
         guard let words = try? words(of: line) else { return false }
         let name = String(decoding: words[0], as: UTF8.self).uppercased()

@@ -104,7 +104,8 @@ private struct RequestReader {
     mutating func read<Words: WordSource>(_ words: inout Words, into request: inout Request) throws(WireError) {
         for argument in syntax.arguments { try read(argument, &words, into: &request) }
         // In a binary request of a verb without options, a raw id may look like one.
-        if !Words.isBinary || !syntax.options.isEmpty { try readOptions(&words, into: &request) }
+        let mayBeID = Words.isBinary && syntax.options.isEmpty && syntax.tail.first?.mayRepeat ?? true
+        if !mayBeID { try readOptions(&words, into: &request) }
         words.endOptions()
         for argument in syntax.tail { try read(argument, &words, into: &request) }
         if let word = try words.next() {
