@@ -1,5 +1,6 @@
 #if os(Linux)
 import Foundation
+import LMDB
 import PackedStrings
 import TestSupport
 import Testing
