@@ -101,7 +101,7 @@ package final class RESPSocket: AskingSocket {
         var at = 0
         while at < word.count {
             if word[at] == UInt8(ascii: "%") {
-                guard at + 2 < word.count,
+                guard at + 2 < word.count, word[at + 1] != UInt8(ascii: "+"),
                     let byte = UInt8(String(decoding: word[at + 1...at + 2], as: UTF8.self), radix: 16)
                 else { throw HarnessError("cannot translate the id '\(String(decoding: word, as: UTF8.self))'") }
                 bytes.append(byte)
