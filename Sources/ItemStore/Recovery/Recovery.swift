@@ -18,7 +18,7 @@ struct RecoveredState {
 ///
 /// The checkpoint writes records at different moments, so each record has the number of the last group that it contains
 /// (`applied`). Replay applies an operation to a record only if the operation's group is later. No other thread uses
-/// the store meanwhile.
+/// the store meanwhile, apart from the one that computes codes at the end (`Collection.finishRecovery`).
 struct Recovery {
     private let tables: Tables
     private var state = RecoveredState()
