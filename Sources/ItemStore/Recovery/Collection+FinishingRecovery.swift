@@ -80,6 +80,7 @@ extension Collection {
         identifiers.insert(row, hash)
         summary.idCount += 1
         summary.featureByteCount += featureByteCount(of: row)
+        summary.longestFeatures = max(summary.longestFeatures, chunk.pointee.features[index]?.bytes.count ?? 0)
         summary.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
     }
 }

@@ -58,6 +58,7 @@ struct Recovery {
         try forEachRecord(.features, tables.features, transaction) { collection, key, value throws(StoreError) in
             try collection.features.load(value, key: key, into: collection)
         }
+        for collection in state.records.catalogue.all { try collection.features.checkLastRowIsWhole(of: collection) }
         try forEachRecord(.frequency, tables.frequency, transaction) { collection, key, value throws(StoreError) in
             guard let kind = collection.frequencyKinds.first(where: { $0.keys.contains(key.record) }) else {
                 throw Checksum.corrupt(key, "frequency", "there is no such record")
