@@ -8,13 +8,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, cast
 
 from .address import DEFAULT_URL
-from .calls import Call, Effect, Request, one
+from .calls import Call, Effect, Request
 from .client import Options, PipelineVerbs, documented
 from .errors import ConnectionLost, Error, PoolExhausted, ProtocolError, Timeout, Unsent
-from .resp import Reader
 from .results import PopularResult, ScanResult
 from .session import Exchange, Session
-from .verbs import HELLO, Verbs, greeting
+from .verbs import Verbs, say_hello
 
 if TYPE_CHECKING:
     from typing_extensions import Concatenate, ParamSpec
@@ -33,6 +32,7 @@ class AsyncConnection(asyncio.Protocol):
         self._exchange: Optional[Exchange] = None
         self._change = asyncio.Event()
         self._is_paused = False
+        self._early = b""
         self._failure: Optional[BaseException] = None
         self._transport: Optional[asyncio.Transport] = None
         self.greeting: dict[str, Any] = {}
@@ -54,7 +54,7 @@ class AsyncConnection(asyncio.Protocol):
             raise Timeout(f"{address}: no connection within {options.connect_timeout} seconds") from None
         except OSError as error:
             raise ConnectionLost(f"{address}: {error}") from error
-        hello = one(HELLO, (), Reader, greeting)
+        hello = say_hello()
         try:
             exchange = await connection.exchange(hello.requests(), hello.effect, options.connect_timeout)
             connection.greeting = hello.finish(exchange.results)
@@ -71,9 +71,13 @@ class AsyncConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            if self._exchange is None:
+            if self._exchange is not None:
+                self._exchange.input(data)
+            elif self.greeting:
                 raise ProtocolError("got bytes after the last reply")
-            self._exchange.input(data)
+            else:
+                # The daemon refuses the connection before it was asked for anything.
+                self._early += data
         except Error as error:
             self._fail(error)
         self._change.set()
@@ -129,7 +133,7 @@ class AsyncConnection(asyncio.Protocol):
         transport = self._transport
         while not exchange.is_done:
             self._change.clear()
-            if self._failure is not None:
+            if self._failure is not None and not self._early:
                 raise self._failure
             if transport is None:
                 raise ConnectionResetError("the connection is closed")
@@ -138,6 +142,10 @@ class AsyncConnection(asyncio.Protocol):
                 if payload is None:
                     break
                 transport.write(payload)
+            if self._early:
+                early, self._early = self._early, b""
+                exchange.input(early)
+                continue
             await asyncio.wait_for(self._change.wait(), timeout)
 
 

@@ -15,12 +15,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Generic, Optional, TypeVar, cast
 
 from .address import DEFAULT_URL, Address
-from .calls import Call, Effect, Request, one
+from .calls import Call, Effect, Request
 from .errors import ConnectionLost, Error, PoolExhausted, ProtocolError, Timeout, Unsent
-from .resp import Reader
 from .results import PopularResult, ScanResult
 from .session import Exchange, Session
-from .verbs import HELLO, Verbs, greeting
+from .verbs import Verbs, say_hello
 
 if TYPE_CHECKING:
     from typing_extensions import Concatenate, ParamSpec
@@ -78,7 +77,7 @@ class Connection:
         self._view = memoryview(self._scratch)
         self._poll = select.poll()
         self.is_open = True
-        hello = one(HELLO, (), Reader, greeting)
+        hello = say_hello()
         try:
             exchange = self.exchange(hello.requests(), hello.effect, options.connect_timeout)
             self.greeting = hello.finish(exchange.results)
@@ -147,10 +146,18 @@ class Connection:
             if not output:
                 output = memoryview(exchange.output() or b"")
             if output:
-                with contextlib.suppress(BlockingIOError):
+                try:
                     output = output[wire.send(output) :]
                     if not output:
                         continue
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    # The daemon may have said why it closed the connection.
+                    self._receive(exchange)
+                    if not exchange.is_done:
+                        raise
+                    return
             elif exchange.is_done:
                 return
             wanted = select.POLLIN | select.POLLOUT if output else select.POLLIN

@@ -134,9 +134,11 @@ def _parquet(file: Path, id: str, vector: str, features: str) -> tuple[int, Iter
     if vector not in present:
         raise Unsent(f"got the columns {' '.join(sorted(present))} in {file}, expected {vector!r}")
 
+    columns = [name for name in (id, vector, features) if name in present]
+
     def parts() -> Iterator[_Part]:
         start = 0
-        for batch in opened.iter_batches(_ROWS, [name for name in (id, vector, features) if name in present]):
+        for batch in opened.iter_batches(_ROWS, columns=columns):
             column = batch.column(vector)
             lengths = set(compute.list_value_length(column).to_pylist())
             if len(lengths) != 1 or None in lengths:

@@ -235,6 +235,19 @@ def _map(elements: list[Any]) -> dict[Any, Any]:
     return dict(zip(elements[::2], elements[1::2]))
 
 
+class Greeting(Reader):
+    """Reads the reply to `HELLO`. The daemon refuses a connection before it knows the protocol: ``ERR CODE text``."""
+
+    def read(self, buffer: bytearray, start: int) -> int:
+        if not buffer.startswith(b"ERR ", start):
+            return -1 if b"ERR ".startswith(buffer[start:]) else super().read(buffer, start)
+        line_end = buffer.find(b"\n", start, start + LINE_BYTES_MAX)
+        if line_end < 0:
+            return -1
+        self.result = server_error(bytes(buffer[start + 4 : line_end]).rstrip(b"\r"))
+        return line_end + 1
+
+
 class Acknowledgements(Reader):
     """Reads ``count`` replies without rows. The result has the errors, by the index of the reply."""
 

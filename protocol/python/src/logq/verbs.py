@@ -26,7 +26,7 @@ from .arrays import (
 )
 from .calls import Call, Effect, Request, one
 from .errors import ProtocolError, ServerError, Unsent
-from .resp import STATES, Acknowledgements, LineRows, Reader, VectorRows
+from .resp import STATES, Acknowledgements, Greeting, LineRows, Reader, VectorRows
 from .results import (
     Clock,
     Collection,
@@ -239,7 +239,7 @@ class Verbs:
 
     def hello(self) -> Call[dict[str, Any]]:
         """The daemon's version, protocol and limits, by name. A connection has already done this when it is opened."""
-        return one(HELLO, (), Reader, greeting)
+        return say_hello()
 
     def help(self, verb: Optional[str] = None) -> Call[list[str]]:
         """The usage of all verbs, or of one verb and its options.
@@ -712,10 +712,12 @@ class Verbs:
         return SampleResult(self.decoder(ids), _floats(q), _floats(expected), **_named(names, others))
 
 
-HELLO = (b"HELLO", b"3", b"vectors=raw")
+def say_hello() -> Call[dict[str, Any]]:
+    """The first request of a connection."""
+    return one((b"HELLO", b"3", b"vectors=raw"), (), Greeting, _greeting)
 
 
-def greeting(reply: Any) -> dict[str, Any]:
+def _greeting(reply: Any) -> dict[str, Any]:
     """The reply to `HELLO` with text and numbers."""
     if not isinstance(reply, dict):
         raise ProtocolError(f"got {reply!r:.80}, expected a map: is this a logqd?")
