@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Any, Optional, cast
 
 import numpy as np
@@ -24,8 +24,8 @@ from .errors import ProtocolError, ServerError, server_error
 
 LINE_BYTES_MAX = 65_536
 DEPTH_MAX = 8
-_ID_PREFIXES = [b"$%d\r\n" % length for length in range(256)]
-_MISSING = object()
+# Ends a word, and begins an id of this length.
+_ID_BORDERS = [b"\r\n$%d\r\n" % length for length in range(256)]
 
 
 # Requests
@@ -44,10 +44,9 @@ def ids(values: Sequence[bytes]) -> bytes:
     if max(lengths) > 255:
         return words(values)
     if len(lengths) == 1:
-        prefix = _ID_PREFIXES[lengths.pop()]
-        return prefix + (b"\r\n" + prefix).join(values) + b"\r\n"
-    prefixes = map(_ID_PREFIXES.__getitem__, map(len, values))
-    return b"".join(chain.from_iterable(zip(prefixes, values, repeat(b"\r\n"))))
+        border = _ID_BORDERS[lengths.pop()]
+        return border[2:] + border.join(values) + b"\r\n"
+    return _joined([_ID_BORDERS[length] for length in map(len, values)], values)
 
 
 def request(head: Sequence[bytes], tail: Sequence[bytes] = ()) -> bytes:
@@ -72,17 +71,26 @@ def puts(
         return b""
     size = vectors.shape[1] * 4
     middle = b"\r\n$%d\r\n" % size
-    if any(len(id) > 255 for id in item_ids) or features is not None or _has_text_like_rows(vectors):
+    if max(map(len, item_ids)) > 255 or features is not None or _has_text_like_rows(vectors, rows):
         given: Iterable[Optional[bytes]] = repeat(None, len(rows)) if features is None else features
         verb = (b"PUT", collection)
         return b"".join(
             request((*verb, id, raw_word(row)) if json is None else (*verb, id, raw_word(row), json))
             for id, row, json in zip(item_ids, rows, given)
         )
-    head = b"*4\r\n" + words((b"PUT", collection))
-    heads = [head + prefix for prefix in _ID_PREFIXES]
-    starts = map(heads.__getitem__, map(len, item_ids))
-    return b"".join(chain.from_iterable(zip(starts, item_ids, repeat(middle), rows, repeat(b"\r\n"))))
+    # What is between the vector of an item and the id of the next.
+    head = b"\r\n*4\r\n" + words((b"PUT", collection))[:-2]
+    heads = {length: head + _ID_BORDERS[length] for length in set(map(len, item_ids))}
+    starts = [heads[length] for length in map(len, item_ids)]
+    return _joined(starts, item_ids, [middle] * len(rows), rows)
+
+
+def _joined(*columns: Sequence[bytes]) -> bytes:
+    """Joins the words of columns row by row. Each row begins with the end of the row before it."""
+    pieces = [b""] * (len(columns) * len(columns[0]))
+    for index, column in enumerate(columns):
+        pieces[index :: len(columns)] = column
+    return b"".join(pieces)[2:] + b"\r\n"
 
 
 def raw_rows(vectors: NDArray[np.float32]) -> list[bytes]:
@@ -98,10 +106,13 @@ _TEXT_LIKE = re.compile(rb"(?:\[[ -~]*\]|f32:[ -~]*)\Z")
 _OPTION_LIKE = re.compile(rb"[A-Za-z_]+=")
 
 
-def _has_text_like_rows(vectors: NDArray[np.float32]) -> bool:
-    """Whether any row might be taken for text: it begins with ``[`` or ``f32:``."""
+def _has_text_like_rows(vectors: NDArray[np.float32], rows: Sequence[bytes]) -> bool:
+    """Whether any row would be taken for text. Few rows even have the first and the last byte of a text."""
     first = np.ascontiguousarray(vectors[:, 0], "<f4").view("<u4")
-    return bool((((first & 0xFF) == 0x5B) | (first == int.from_bytes(b"f32:", "little"))).any())
+    last = np.ascontiguousarray(vectors[:, -1], "<f4").view("<u4")
+    is_bracketed = ((first & 0xFF) == 0x5B) & ((last >> 24) == 0x5D)
+    candidates = np.flatnonzero(is_bracketed | (first == int.from_bytes(b"f32:", "little")))
+    return any(_TEXT_LIKE.match(rows[index]) for index in candidates.tolist())
 
 
 def raw_word(row: bytes, is_first_of_tail: bool = False) -> bytes:

@@ -727,7 +727,7 @@ def _greeting(reply: Any) -> dict[str, Any]:
 def _parts(ids: list[bytes], limits: Limits) -> Iterator[list[bytes]]:
     """The ids in parts, each of which fits into one request."""
     bytes_max = max(limits.max_line_bytes - 4096, 4096)
-    if len(ids) <= limits.max_ids and len(ids) * 264 <= bytes_max:
+    if len(ids) <= limits.max_ids and sum(map(len, ids)) + 9 * len(ids) <= bytes_max:
         yield ids
         return
     start = size = 0
