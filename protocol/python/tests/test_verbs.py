@@ -167,6 +167,8 @@ def test_large_requests_are_divided() -> None:
         lambda: verbs.put("c", ["a"], ["x"]),
         lambda: verbs.put("c", ["a"], [[1]], {"x": 1}),
         lambda: verbs.put("c", "a", [1], 7),
+        lambda: verbs.put("c", "a", [1], {"x": float("nan")}),
+        lambda: verbs.put("c", "a", [1], {"x": object()}),
         lambda: verbs.fset("c", ["a"], [None]),
         lambda: verbs.topk("c", 1),
         lambda: verbs.topk("c", 1, [1], like="a"),

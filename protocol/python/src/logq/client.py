@@ -221,8 +221,10 @@ class Pool:
                 if self._count < self._options.max_connections:
                     self._count += 1
                     break
-                if not self._change.wait(deadline - time.monotonic()) and not self._idle:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0:
                     raise PoolExhausted(f"all {self._count} connections are in use")
+                self._change.wait(remaining)
         try:
             return Connection(self._options)
         except BaseException:

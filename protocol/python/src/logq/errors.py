@@ -13,8 +13,8 @@ class ProtocolError(Error):
     """The server sent what no `logqd` sends, or a reply over the limit. The connection is closed."""
 
 
-class Unsent(Error):
-    """A request was not made, because this client refuses its arguments. Nothing was sent."""
+class Unsent(Error, ValueError):
+    """A request was not made, because this client refuses its arguments or is closed. Nothing was sent."""
 
 
 class ConnectionLost(Error, ConnectionError):

@@ -93,7 +93,10 @@ def _json(value: JSON) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode()
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        raise Unsent(f"got features that are no JSON: {error}") from None
 
 
 def _id_list(values: IDs) -> bytes:
