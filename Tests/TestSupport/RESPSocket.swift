@@ -44,6 +44,15 @@ package final class RESPSocket: AskingSocket {
         try socket.send(Self.request(words))
     }
 
+    /// Sends bytes as they are.
+    package func send(raw bytes: [UInt8]) throws {
+        try socket.send(bytes)
+    }
+
+    package func expectEnd() throws {
+        try socket.expectEnd()
+    }
+
     package func send(line: [UInt8]) throws {
         let words = try Self.words(of: line)
         isMapExpected = String(decoding: words[0], as: UTF8.self).uppercased() == "CLOCK"
@@ -84,6 +93,11 @@ package final class RESPSocket: AskingSocket {
             "FREQ": (2, 1), "OBSERVE": (3, 1), "SCORE": (3, 1), "FREQSET": (3, 3),
         ]
         guard let (minimum, step) = places[name] else { return words }
+        // SCORE has no options, so RESP takes this for a vector.
+        guard
+            name != "SCORE" || words.count < 3 || !words[2].contains(UInt8(ascii: "="))
+                || words[2].starts(with: "f32:".utf8)
+        else { throw HarnessError("cannot translate an option of SCORE") }
         let hasOptions = ["OBSERVE", "LOGQ", "FGET", "FREQSET"].contains(name)
         func isOption(_ word: [UInt8]) -> Bool { hasOptions && word.contains(UInt8(ascii: "=")) }
         let first = words.indices.dropFirst(minimum).first { !isOption(words[$0]) } ?? words.count

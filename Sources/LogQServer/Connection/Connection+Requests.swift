@@ -82,7 +82,7 @@ extension Connection {
         }
         do throws(WireError) {
             switch action {
-            case .session(let handler):
+            case .session(let handler), .setting(let handler):
                 send(try handler(&session, request, services))
                 noteIfSlow(trace)
                 if session.isEnding { state.end(.shutAndDiscard) }
@@ -118,7 +118,7 @@ extension Verb.Action {
     fileprivate var kind: ConnectionState<Connection.Answer>.Kind {
         switch self {
         case .session: .session
-        case .read, .lookup: .read
+        case .setting, .read, .lookup: .read
         case .query: .query
         case .change: .write
         }

@@ -65,7 +65,7 @@ enum RedisVerbs {
         "go back to RESP2 and vectors as text",
         example: "RESET",
         access: .read,
-        .session { session, _, services in
+        .setting { session, _, services in
             session.replies = RESPReplyWriter(replyBytesMax: services.limits.replyBytesMax)
             session.name = ""
             return RowBlock(value: .status("RESET"))
@@ -88,7 +88,7 @@ enum RESPHello {
         "choose RESP2 or RESP3 and how replies write vectors, learn the limits",
         example: "HELLO 3 vectors=raw",
         access: .read,
-        .session(hello)
+        .setting(hello)
     )
 
     private static func hello(

@@ -33,6 +33,8 @@ final class Verb: Sendable {
     enum Action: Sendable {
         /// Replies at once and reads no items. May change the session.
         case session(@Sendable (inout Session, Request, Services) throws(WireError) -> RowBlock)
+        /// Changes how replies are written. It waits for earlier writes, because their replies come first.
+        case setting(@Sendable (inout Session, Request, Services) throws(WireError) -> RowBlock)
         /// Reads all rows at once.
         case read(@Sendable (Request, Services) throws(WireError) -> Page)
         /// Reads one row for each id, in slices.

@@ -103,16 +103,15 @@ package struct RESPFramer {
         }
     }
 
-    /// Begins a request with this number of words. Redis ignores one without words, so it is skipped here too.
+    /// Begins a request with this number of words. A null has none.
     private mutating func begin(_ header: Header) throws(WireError) {
         position = header.end
-        guard header.number > 0 else { return }
         // A line has a byte and a space or a line end for each word.
         let wordsMax = (lineBytesMax + 1) / 2
         guard header.number <= wordsMax else {
             throw WireError(.limit, "got a request of \(header.number) words, expected at most \(wordsMax)")
         }
-        wordCount = header.number
+        wordCount = max(0, header.number)
     }
 
     private mutating func scanWord(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> Bool {

@@ -55,7 +55,9 @@ package final class RequestParser: Sendable {
     }
 
     private func verb(_ words: inout some WordSource) throws(WireError) -> Int {
-        guard let name = try words.next() else { throw WireError(.badRequest, "got an empty line") }
+        guard let name = try words.next() else {
+            throw WireError(.badRequest, "got a request without words, expected a verb (HELP lists them)")
+        }
         guard let verb = verb(named: name) else {
             throw WireError(.unknown, "got \(quoted(name)), expected a verb (HELP lists them)")
         }
@@ -103,9 +105,8 @@ private struct RequestReader {
 
     mutating func read<Words: WordSource>(_ words: inout Words, into request: inout Request) throws(WireError) {
         for argument in syntax.arguments { try read(argument, &words, into: &request) }
-        // In a binary request of a verb without options, a raw id may look like one.
-        let mayBeID = Words.isBinary && syntax.options.isEmpty && syntax.tail.first?.mayRepeat ?? true
-        if !mayBeID { try readOptions(&words, into: &request) }
+        // In a binary request of a verb without options, a raw id or vector may look like one.
+        if !Words.isBinary || !syntax.options.isEmpty { try readOptions(&words, into: &request) }
         words.endOptions()
         for argument in syntax.tail { try read(argument, &words, into: &request) }
         if let word = try words.next() {

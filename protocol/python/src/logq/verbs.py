@@ -397,7 +397,7 @@ class Verbs:
         ``features`` is a mapping or JSON text for one id, a sequence of n for n ids. ``merge=True`` changes only the
         given keys; a key with the value None is removed (RFC 7396).
 
-        Errors: :class:`LimitExceeded` if the merged features would be over 3,900 bytes.
+        Errors: :class:`LimitExceeded` if the merged features would be over 65,535 bytes.
         """
         encoded = encode_ids(ids)
         texts = _features_of(features, is_one_id(ids), len(encoded))
