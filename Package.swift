@@ -135,7 +135,7 @@ let package = Package(
                 "TestSupport", "LogQClient", "LogQServer", "WireProtocol", "PackedStrings", "logqd", "logq",
                 nioConcurrency,
             ],
-            exclude: ["Fixtures"]
+            exclude: ["Fixtures", "RedisClients"]
         ),
         .testTarget(name: "HouseRulesTests"),
         .executableTarget(

@@ -75,6 +75,8 @@ package final class Collection: @unchecked Sendable {
         /// Memory that the features take outside the chunks; likewise long ids.
         var featureByteCount = 0
         var longIdByteCount = 0
+        /// The bytes of the longest JSON that any id has had since the start. It only rises.
+        var longestFeatures = 0
         var drawByteCount = 0
     }
 
@@ -150,6 +152,9 @@ package final class Collection: @unchecked Sendable {
 
     /// The number of ids that have a row, because they have an embedding, features or statistics.
     package var idCount: Int { summary.idCount }
+
+    /// No features of an id have more bytes of JSON than this, unless a later write sets them.
+    package var longestFeatures: Int { summary.longestFeatures }
 
     /// The first and last step, and C, the sum of the counts of all ids.
     package var totals: FrequencyTotals { summary.totals }

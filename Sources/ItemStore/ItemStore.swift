@@ -41,6 +41,7 @@ package final class ItemStore: Sendable {
         let start = clock.now
         directory =
             try locked ?? DataDirectory(path: configuration.directory, isReadOnly: configuration.isReadOnly)
+        directory.warnOfNetwork(logger)
         let data = try directory.openData(isReadOnly: configuration.isReadOnly)
         environment = data.environment
         tables = data.tables

@@ -13,8 +13,9 @@ package enum JSONError: Error, Equatable {
 
 /// The bounds of a JSON object.
 package enum JSONLimits {
-    /// The most bytes of a minified object. At this size a record fits into one page.
-    package static let bytesMax = 3_900
+    /// The most bytes of a minified object: the most that the two bytes of its length can say, in memory and in the
+    /// journal.
+    package static let bytesMax = 65_535
     /// The deepest nesting of arrays and objects.
     package static let levelsMax = 64
 }

@@ -8,20 +8,36 @@ struct JSONMinifier {
     private var depth = 0
     /// The keys of the open objects. Those of the innermost object come last.
     private var keys: [Key] = []
+    /// For each remainder of a hash, the index in `keys` of the last such key; -1 if there is none. The keys of a chain
+    /// are linked by `Key.previous`. Comparing each key with all others would take milliseconds in a long object.
+    private let chains: UnsafeMutableBufferPointer<Int32>
     /// The unescaped bytes of the keys that have escapes.
     private var unescaped: [UInt8] = []
 
     /// A key. Its bytes are in `unescaped` if it has escapes, otherwise in the output.
     private struct Key {
         let hash: UInt32
+        let previous: Int32
         let isUnescaped: Bool
         let start: Int
         let count: Int
     }
 
-    init(text: UnsafeRawBufferPointer, output: UnsafeMutableBufferPointer<UInt8>) {
+    /// `chains` must have `chainCount(forOutputOf:)` elements, in any state.
+    init(
+        text: UnsafeRawBufferPointer,
+        output: UnsafeMutableBufferPointer<UInt8>,
+        chains: UnsafeMutableBufferPointer<Int32>
+    ) {
         self.text = text
         self.output = output
+        self.chains = chains
+        chains.initialize(repeating: -1)
+    }
+
+    /// A power of two, so that a chain has a few keys at most: a member has five bytes or more.
+    static func chainCount(forOutputOf byteCount: Int) -> Int {
+        1 << (Int.bitWidth - (byteCount >> 5).leadingZeroBitCount)
     }
 
     mutating func document() throws(JSONError) {
@@ -66,6 +82,7 @@ struct JSONMinifier {
                 skipSpace()
             } while try goesOn(until: UInt8(ascii: "}"), "a comma or }")
         }
+        for key in keys[keysBefore...].reversed() { chains[chain(of: key.hash)] = key.previous }
         keys.removeSubrange(keysBefore...)
         unescaped.removeSubrange(unescapedBefore...)
         depth -= 1
@@ -204,16 +221,29 @@ struct JSONMinifier {
             let unescapedStart = unescaped.count
             Self.unescape(raw, into: &unescaped)
             let bytes = unescaped[unescapedStart...]
-            key = Key(hash: Self.hash(bytes), isUnescaped: true, start: unescapedStart, count: bytes.count)
+            key = newKey(Self.hash(bytes), isUnescaped: true, start: unescapedStart, count: bytes.count)
         } else {
-            key = Key(hash: Self.hash(raw), isUnescaped: false, start: start, count: raw.count)
+            key = newKey(Self.hash(raw), isUnescaped: false, start: start, count: raw.count)
         }
-        for other in keys[first...] where other.hash == key.hash && other.count == key.count {
-            if bytes(of: other).elementsEqual(bytes(of: key)) {
+        // The keys of the objects around this one have lower indices.
+        var index = Int(key.previous)
+        while index >= first {
+            let other = keys[index]
+            if other.hash == key.hash, other.count == key.count, bytes(of: other) == bytes(of: key) {
                 throw .repeatedKey(Array(raw))
             }
+            index = Int(other.previous)
         }
+        chains[chain(of: key.hash)] = Int32(keys.count)
         keys.append(key)
+    }
+
+    private func newKey(_ hash: UInt32, isUnescaped: Bool, start: Int, count: Int) -> Key {
+        Key(hash: hash, previous: chains[chain(of: hash)], isUnescaped: isUnescaped, start: start, count: count)
+    }
+
+    private func chain(of hash: UInt32) -> Int {
+        Int(hash) & (chains.count - 1)
     }
 
     private func bytes(of key: Key) -> [UInt8] {

@@ -11,12 +11,18 @@ package enum JSONText {
         var problem: JSONError?
         let capacity = min(text.count, JSONLimits.bytesMax)
         let minified = [UInt8](unsafeUninitializedCapacity: capacity) { room, count in
-            var minifier = JSONMinifier(text: text, output: room)
-            do throws(JSONError) {
-                try minifier.document()
-                count = minifier.outputCount
-            } catch {
-                problem = error
+            // The memory of few chains is on the stack.
+            withUnsafeTemporaryAllocation(
+                of: Int32.self,
+                capacity: JSONMinifier.chainCount(forOutputOf: capacity)
+            ) { chains in
+                var minifier = JSONMinifier(text: text, output: room, chains: chains)
+                do throws(JSONError) {
+                    try minifier.document()
+                    count = minifier.outputCount
+                } catch {
+                    problem = error
+                }
             }
         }
         if let problem { throw problem }

@@ -13,10 +13,10 @@ internal import SystemSupport
 ///
 /// It does not read values. Each record has a checksum of its key and value.
 package enum DataFile {
-    /// Throws if the file is damaged. `keyByteCounts` has the size of the keys of each table.
+    /// Throws if the file is damaged. `keyByteCounts` has the sizes of the keys of each table.
     package static func check(
         path: String,
-        keyByteCounts: [String: Int]
+        keyByteCounts: [String: ClosedRange<Int>]
     ) throws(DataFileError) -> DataFileReport {
         let reader = try PageReader(path: path)
         let meta = try readMeta(reader)
@@ -68,9 +68,9 @@ private final class DataFileCheck {
 
     private let reader: PageReader
     private let meta: MetaRecord
-    private let keyByteCounts: [String: Int]
-    /// The size of the keys of the tree that is being checked; nil if it is not fixed.
-    private var keyByteCount: Int?
+    private let keyByteCounts: [String: ClosedRange<Int>]
+    /// The sizes that keys may have in the tree that is being checked; nil if they may have any.
+    private var treeKeyByteCounts: ClosedRange<Int>?
     /// A bit for each page: whether it was reached.
     private var reached: [UInt64]
     /// For `NodePage.flaw`.
@@ -81,7 +81,7 @@ private final class DataFileCheck {
     private var counts = TreeCounts()
     private var report = DataFileReport()
 
-    init(_ reader: PageReader, _ meta: MetaRecord, _ keyByteCounts: [String: Int]) {
+    init(_ reader: PageReader, _ meta: MetaRecord, _ keyByteCounts: [String: ClosedRange<Int>]) {
         self.reader = reader
         self.meta = meta
         self.keyByteCounts = keyByteCounts
@@ -124,9 +124,9 @@ private final class DataFileCheck {
 
     private func check(_ record: TreeRecord, _ tree: Tree) throws(DataFileError) {
         let name = name(of: tree)
-        keyByteCount =
+        treeKeyByteCounts =
             switch tree {
-            case .free: 8
+            case .free: 8...8
             case .main: nil
             case .table(let name): keyByteCounts[name]
             }
@@ -227,7 +227,7 @@ private final class DataFileCheck {
         _ number: UInt64,
         _ tree: Tree
     ) throws(DataFileError) {
-        guard keyByteCount == nil || keyByteCount == key.count else {
+        guard treeKeyByteCounts?.contains(key.count) ?? true else {
             throw damaged(number, tree, "got a key of \(key.count) bytes")
         }
     }

@@ -2,8 +2,10 @@
 package struct DataFileError: Error, Equatable, Sendable, CustomStringConvertible {
     package let path: String
     package let reason: String
+    /// Whether the content is wrong. Otherwise the file could not be opened, and nothing is known about its content.
+    package var isDamage = true
 
-    package var description: String { "the data file '\(path)' is damaged: \(reason)" }
+    package var description: String { "the data file '\(path)'\(isDamage ? " is damaged" : ""): \(reason)" }
 }
 
 /// The content of a data file that has no damage.

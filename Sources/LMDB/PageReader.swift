@@ -17,7 +17,11 @@ final class PageReader {
         guard descriptor >= 0, fstat(descriptor, &status) == 0 else {
             let reason = errno
             fileByteCount = 0
-            throw DataFileError(path: path, reason: "it could not be opened: \(String(cString: strerror(reason)))")
+            throw DataFileError(
+                path: path,
+                reason: "it could not be opened: \(String(cString: strerror(reason)))",
+                isDamage: false
+            )
         }
         fileByteCount = UInt64(max(0, status.st_size))
         guard status.st_mode & S_IFMT == S_IFREG else { throw damaged("it is not a regular file") }

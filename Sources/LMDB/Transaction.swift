@@ -86,10 +86,10 @@ extension Transaction {
         throw table.handle.error(code, attempt)
     }
 
-    /// Throws if the key has the wrong size. The table has keys of only one size, so the file is then corrupt.
+    /// Throws if the key has a size that no key of the table has, because the file is then corrupt.
     @inlinable
     func decode<Key>(_ bytes: UnsafeRawBufferPointer, of table: Table<Key>) throws(LMDBError) -> Key {
-        guard bytes.count == Key.byteCount else {
+        guard Key.byteCounts.contains(bytes.count) else {
             throw table.handle.error(TransactionCore.corrupted, .iterate)
         }
         return Key(decoding: bytes)

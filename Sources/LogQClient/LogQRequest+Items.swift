@@ -8,7 +8,7 @@ extension LogQRequest where Reply == Void {
     /// - Parameters:
     ///   - vector: one finite number for each dimension of the collection. With the metric cosine, not all may be zero.
     ///   - features: a JSON object that replaces the item's features; nil leaves them unchanged. It may have at most
-    ///     3,900 bytes without white space, and no duplicate key.
+    ///     65,535 bytes without white space, and no duplicate key.
     public static func put(
         _ collection: String,
         _ id: ItemID,
@@ -26,7 +26,7 @@ extension LogQRequest where Reply == Void {
 
     /// `FSET`: replaces the features of an item, which need not have an embedding yet.
     ///
-    /// - Parameter features: a JSON object of at most 3,900 bytes without white space, with no duplicate key.
+    /// - Parameter features: a JSON object of at most 65,535 bytes without white space, with no duplicate key.
     public static func setFeatures(_ collection: String, _ id: ItemID, _ features: String) -> LogQRequest {
         LogQRequest(
             RequestLine("FSET", collection, isWrite: true) { (writer) throws(WireError) in

@@ -8,8 +8,8 @@ final class Metrics: Sendable {
     let refusedConnectionCount = Atomic<Int>(0)
     /// Connections that the system could not accept.
     let acceptErrorCount = Atomic<Int>(0)
-    /// One for each verb of `Verbs.all`, and a last one for requests without a known verb.
-    private let verbs = (0...Verbs.all.count).map { _ in VerbCounters() }
+    /// One for each verb of `Verbs.resp`, and a last one for requests without a known verb.
+    private let verbs = (0...Verbs.resp.count).map { _ in VerbCounters() }
 
     /// One for each code of `WireErrorCode.allCases`.
     private let codes = WireErrorCode.allCases.map { _ in ErrorCounter() }
@@ -27,9 +27,9 @@ final class Metrics: Sendable {
 
     var errorCount: Int { verbs.reduce(0) { $0 + $1.errorCount.load(ordering: .relaxed) } }
 
-    /// The counts of the verb at this index of `Verbs.all`; nil stands for requests without a known verb.
+    /// The counts of the verb at this index of `Verbs.resp`; nil stands for requests without a known verb.
     func counts(of verb: Int?) -> (requests: Int, errors: Int) {
-        let counters = verbs[verb ?? Verbs.all.count]
+        let counters = verbs[verb ?? Verbs.resp.count]
         return (counters.requestCount.load(ordering: .relaxed), counters.errorCount.load(ordering: .relaxed))
     }
 
@@ -54,18 +54,18 @@ final class Metrics: Sendable {
 /// The requests and errors of one connection that are not in `Metrics` yet. It adds them once a burst.
 struct RequestCounts {
     /// In the order of `Metrics.verbs`.
-    fileprivate var byVerb = [(requests: Int, errors: Int)](repeating: (0, 0), count: Verbs.all.count + 1)
+    fileprivate var byVerb = [(requests: Int, errors: Int)](repeating: (0, 0), count: Verbs.resp.count + 1)
     fileprivate var byCode: [WireErrorCode: Int] = [:]
     private(set) var isEmpty = true
 
     mutating func addRequest(of verb: Int?) {
-        byVerb[verb ?? Verbs.all.count].requests += 1
+        byVerb[verb ?? Verbs.resp.count].requests += 1
         isEmpty = false
     }
 
     mutating func addError(_ code: WireErrorCode, of verb: Int?) {
         byCode[code, default: 0] += 1
-        byVerb[verb ?? Verbs.all.count].errors += 1
+        byVerb[verb ?? Verbs.resp.count].errors += 1
         isEmpty = false
     }
 

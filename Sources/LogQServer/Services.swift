@@ -2,20 +2,34 @@ import ItemStore
 import Logging
 import NIOConcurrencyHelpers
 import NIOCore
+import Synchronization
 import WireProtocol
 
-/// The objects that all connections share: the store, the query pool, the parser and the counters. Usable from any
+/// The verbs of a framing, and their parser.
+final class Dialect: Sendable {
+    let verbs: [Verb]
+    let parser: RequestParser
+
+    init(_ verbs: [Verb], _ limits: Limits) {
+        self.verbs = verbs
+        parser = RequestParser(verbs.map(\.syntax), limits: limits)
+    }
+}
+
+/// The objects that all connections share: the store, the query pool, the parsers and the counters. Usable from any
 /// thread.
 final class Services: Sendable {
     let store: ItemStore
     let pool: QueryPool
     let configuration: ServerConfiguration
     let logger: Logger
-    let parser: RequestParser
+    let lines: Dialect
+    let resp: Dialect
     let metrics = Metrics()
     let memory: ConnectionMemory
     let slowRequests: SlowRequests
     let startTime = NIODeadline.now()
+    private let lastConnectionNumber = Atomic<Int64>(0)
     private let turns = NIOLockedValueBox<[ObjectIdentifier: NIOLoopBound<Turns>]>([:])
 
     var limits: Limits { configuration.limits }
@@ -36,7 +50,8 @@ final class Services: Sendable {
             logger: logger
         )
         memory = ConnectionMemory(byteCountMax: configuration.connectionBytesMax)
-        parser = RequestParser(Verbs.syntaxes, limits: configuration.limits)
+        lines = Dialect(Verbs.all, configuration.limits)
+        resp = Dialect(Verbs.resp, configuration.limits)
     }
 
     /// The turns of an event loop. Must be called on `eventLoop`.
@@ -48,6 +63,10 @@ final class Services: Sendable {
             turns[key] = new
             return new
         }.value
+    }
+
+    func nextConnectionNumber() -> Int64 {
+        lastConnectionNumber.wrappingAdd(1, ordering: .relaxed).newValue
     }
 
     func collection(named name: String) throws(WireError) -> Collection {

@@ -54,7 +54,7 @@ final class SlowRequests: Sendable {
         logger.notice(
             "slow request",
             metadata: [
-                "verb": "\(Verbs.all[request.verb].syntax.name)",
+                "verb": "\(Verbs.resp[request.verb].syntax.name)",
                 "collection": "\(request.collection.isEmpty ? "-" : request.collection)",
                 "count": "\(request.count)",
                 "milliseconds": "\((now - request.arrival).nanoseconds / 1_000_000)",

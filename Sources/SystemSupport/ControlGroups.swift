@@ -7,8 +7,8 @@ package enum ControlGroups {
     /// The smallest limit of the groups of this process; nil if there is none. `root` comes before all paths, so that a
     /// test can use a directory in place of the real system.
     package static func memoryLimit(root: String = "") -> AvailableMemory? {
-        let groups = lines(of: root + "/proc/self/cgroup").compactMap(Membership.init)
-        let mounts = lines(of: root + "/proc/self/mountinfo").compactMap(Mount.init)
+        let groups = linesOfFile(root + "/proc/self/cgroup").compactMap(Membership.init)
+        let mounts = linesOfFile(root + "/proc/self/mountinfo").compactMap(Mount.init)
         let found = mounts.flatMap { mount in
             groups.first { $0.isVersion2 == mount.isVersion2 }.map { limits(of: $0, in: mount, root) } ?? []
         }
@@ -22,9 +22,8 @@ package enum ControlGroups {
         while true {
             for file in mount.isVersion2 ? ["memory.max", "memory.high"] : ["memory.limit_in_bytes"] {
                 // A group without a limit says "max", or a number beyond any machine.
-                guard let line = lines(of: root + mount.point + path + "/" + file).first, let limit = Int(line) else {
-                    continue
-                }
+                let line = linesOfFile(root + mount.point + path + "/" + file).first
+                guard let limit = line.flatMap({ Int($0) }) else { continue }
                 let name = path.isEmpty ? "/" : path
                 limits.append(AvailableMemory(byteCount: limit, source: "\(file) of control group \(name)"))
             }
@@ -85,20 +84,5 @@ package enum ControlGroups {
         private static func unescaped(_ field: Substring) -> String {
             String(field).replacing("\\040", with: " ").replacing("\\134", with: "\\")
         }
-    }
-
-    /// The lines of a small file; none if it can't be read.
-    private static func lines(of file: String) -> [String] {
-        guard let stream = fopen(file, "r") else { return [] }
-        defer { fclose(stream) }
-        var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 1 << 14)
-        // A machine with thousands of mounts has a long list, but not a longer one than this.
-        while bytes.count < 16 << 20 {
-            let count = fread(&piece, 1, piece.count, stream)
-            guard count > 0 else { break }
-            bytes += piece[..<count]
-        }
-        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 }

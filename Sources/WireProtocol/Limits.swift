@@ -22,8 +22,8 @@ package struct Limits: Sendable, Equatable {
     package static let runNameBytesMax = 62
     /// The most keys of `fields=`: more than any object has.
     package static let keysMax = 1_024
-    /// The most draws of one `SAMPLE`, whatever `idsMax` is. The features of this many draws fit into the 2 GiB of a
-    /// `PackedStrings`.
+    /// The most draws of one `SAMPLE`, whatever `idsMax` is. The ids of this many draws fit into the 2 GiB of a
+    /// `PackedStrings`. Their features are bounded by the longest reply.
     package static let drawsMax = 1 << 19
     package static let scanRowsDefault = 1_000
     package static let scanRowsMax = 16_384

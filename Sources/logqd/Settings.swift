@@ -150,7 +150,8 @@ struct Settings: ParsableArguments {
         if let milliseconds = try resolve(logSlowMs, "log-slow-ms", 0...3_600_000) {
             configuration.slowRequestMilliseconds = milliseconds == 0 ? nil : milliseconds
         }
-        // The features of this many rows, at most 3,900 bytes each, fit into the 2 GiB of a `PackedStrings`.
+        // The ids of this many rows, at most 255 bytes each, fit into the 2 GiB of a `PackedStrings`. Their features
+        // are bounded by the longest reply.
         try set(&configuration.limits.kMax, maxK, "max-k", 1...(1 << 19))
         try set(&configuration.limits.replyBytesMax, maxReplyBytes, "max-reply-bytes", 1_024...(1 << 30))
         try set(&configuration.limits.dimensionMax, maxDimension, "max-dimension", 1...32_768)

@@ -156,8 +156,10 @@ private final class DirectoryImage {
         numbers.flatMap { number -> [Write] in
             let id = Array("id-\(number)".utf8)
             let vector = (0..<8).map { Float(number * 8 + $0) }
+            let text = String(repeating: "x", count: number % 100 == 0 ? number * 40 : 0)
+            let json = Array("{\"n\":\"\(text)\(number)\"}".utf8)
             var writes: [Write] = [
-                .put(collection: "narrow", id: id, vector: vector, features: Array("{\"n\":\(number)}".utf8)),
+                .put(collection: "narrow", id: id, vector: vector, features: json),
                 .put(collection: "sketch", id: id, vector: [1, Float(number)], features: nil),
                 .put(collection: "dropped", id: id, vector: vector, features: nil),
                 .observe(

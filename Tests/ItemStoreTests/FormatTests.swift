@@ -102,7 +102,7 @@ import VectorIndex
         let fixture = try Self.store()
         fixture.close(checkpointing: true)
         let expected = """
-            meta 00000000 00 = 03000000
+            meta 00000000 00 = 04000000
             meta 01000000 00 = 04000000 00000000
             meta 02000000 00 = 03000000
             meta 03000000 01 = 01060000 02000000 00000000 0000e03f 00000000 00002040 03000000 00000000 09000000 \
@@ -114,7 +114,7 @@ import VectorIndex
             meta 06000000 02 = 01000000
             meta 06000000 03 = 03000000
             meta 06000000 04 = 01000000
-            meta 06000000 05 = 01000000
+            meta 06000000 05 = 02000000
             meta 06000000 06 = 02000000
             meta 06000000 07 = 01000000
             meta 06000000 08 = 02000000
@@ -147,6 +147,29 @@ import VectorIndex
             """
         let dump = try Self.dump(fixture)
         #expect(dump == Self.lines(of: expected))
+    }
+
+    /// A full record is followed by another part, even if nothing is left for it.
+    @Test func longFeaturesHaveTheseBytes() throws {
+        let fixture = try Self.store()
+        let lengths = [4_063, 4_064, 4_064 + 4_068 + 3]
+        func json(_ length: Int) -> [UInt8] { Array("{\"k\":\"\(String(repeating: "x", count: length - 8))\"}".utf8) }
+        try fixture.apply(lengths.map { .setFeatures(collection: "sketch", id: Array("\($0)".utf8), json: json($0)) })
+        fixture.close(checkpointing: true)
+        let environment = try fixture.directory.environment()
+        let lines = try environment.read { transaction in
+            try Self.lines(of: try Tables(in: transaction).features, transaction)
+        }
+        // The first line is the features of `ab`.
+        let expected = [
+            ("features 00000001 00000001", "05000000 00000000 01000000", json(4_063)),
+            ("features 00000001 00000002", "05000000 00000000 00000000", json(4_064)),
+            ("features 00000001 00000002 01", "05000000 00000000", []),
+            ("features 00000001 00000003", "05000000 00000000 00000000", Array(json(lengths[2])[..<4_064])),
+            ("features 00000001 00000003 01", "05000000 00000000", Array(json(lengths[2])[4_064..<8_132])),
+            ("features 00000001 00000003 02", "05000000 00000000", Array(json(lengths[2])[8_132...])),
+        ].map { key, head, json in "\(key) = \(head)\(json.isEmpty ? "" : " ")\(Self.hexadecimal(json))" }
+        #expect(Array(lines.dropFirst()) == expected)
     }
 
     @Test func theHeadHasTheseBytes() throws {

@@ -110,6 +110,46 @@ import Testing
         #expect(applied.isDue(1, for: 4_999) && applied.isDue(1, for: 0) && applied.isDue(1, for: 100_000))
     }
 
+    /// Neighbours with the same group, with another one, or missing.
+    @Test func groupsOfRecordsMatchADictionary() {
+        var random = SeededGenerator()
+        for changesOften in [false, true] {
+            var applied = AppliedGroups()
+            var expected: [Int: UInt64] = [:]
+            var group: UInt64 = 1
+            for record in 0..<3_000 {
+                if Int.random(in: 0..<(changesOften ? 3 : 400), using: &random) == 0 { group += 1 }
+                guard Int.random(in: 0..<(changesOften ? 5 : 700), using: &random) > 0 else { continue }
+                applied.note(group, for: record)
+                expected[record] = group
+            }
+            for record in 0..<3_500 {
+                for group in [1, group / 2, group, group + 1] {
+                    let isDue = expected[record].map { $0 < group } ?? true
+                    #expect(applied.isDue(group, for: record) == isDue, "record \(record), group \(group)")
+                }
+            }
+        }
+    }
+
+    /// A table that was reserved has the size of one that has grown, and the same entries.
+    @Test(arguments: [0, 1, 1_000, 3_071, 100_000])
+    func aReservedIDTableIsLikeOneThatHasGrown(count: Int) {
+        func hash(_ id: Int) -> IdentifierTable.Hash { withUnsafeBytes(of: id) { IdentifierTable.Hash($0) } }
+        let (reserved, grown) = (IdentifierTable(), IdentifierTable())
+        reserved.reserve(entryCount: count)
+        #expect(count < 100_000 || reserved.byteCount > IdentifierTable().byteCount, "nothing was reserved")
+        for id in 0..<count {
+            reserved.insert(UInt32(id), hash(id))
+            grown.insert(UInt32(id), hash(id))
+        }
+        #expect(reserved.byteCount == grown.byteCount)
+        for id in 0..<count + 100 {
+            let found = reserved.firstMatch(hash(id)) { row in row == UInt32(id) ? row : nil }
+            #expect(found == (id < count ? UInt32(id) : nil))
+        }
+    }
+
     @Test func operationsReadBackAsTheyWereWritten() throws {
         var encoder = OperationEncoder()
         Array("id".utf8).withUnsafeBytes { encoder.assign(collection: 7, row: 3, id: $0) }

@@ -113,7 +113,9 @@ struct RandomWrites {
 
     private mutating func randomJSON() -> [UInt8] {
         let number = Int.random(in: 0..<1_000_000, using: &random)
-        let text = String(repeating: "x", count: Int.random(in: 0..<300, using: &random))
+        // Some are in several records.
+        let isLong = Int.random(in: 0..<20, using: &random) == 0
+        let text = String(repeating: "x", count: Int.random(in: 0..<(isLong ? 20_000 : 300), using: &random))
         return Array(#"{"n":\#(number),"s":"\#(text)"}"#.utf8)
     }
 

@@ -90,10 +90,34 @@ struct JSONTextTests {
         #expect(try minified(text) == text)
     }
 
+    /// Random nested objects, compared with a set of the keys of each object.
+    @Test func findsRepeatedKeysAmongMany() throws {
+        var random = SeededGenerator()
+        var repeatCount = 0
+        func object(_ memberCount: Int, _ depth: Int, _ isRepeated: inout Bool) -> String {
+            var seen: Set<Int> = []
+            let members = (0..<memberCount).map { _ in
+                let key = Int.random(in: 0..<memberCount * memberCount * 4 + 1, using: &random)
+                if !seen.insert(key).inserted { isRepeated = true }
+                let isNested = depth < 3 && Int.random(in: 0..<memberCount, using: &random) < 2
+                let value = isNested ? object(memberCount / 2, depth + 1, &isRepeated) : "0"
+                return "\"\(key)\":\(value)"
+            }
+            return "{" + members.joined(separator: ",") + "}"
+        }
+        for round in 0..<400 {
+            var isRepeated = false
+            let text = object(round % 40 == 0 ? 400 : Int.random(in: 1...30, using: &random), 0, &isRepeated)
+            if isRepeated { repeatCount += 1 }
+            #expect(refusal(text) == (isRepeated ? .repeatedKey : nil), "\(text)")
+        }
+        #expect((20...380).contains(repeatCount), "\(repeatCount)")
+    }
+
     @Test func boundsLengthAndDepth() throws {
-        let longest = "{\"a\":\"" + String(repeating: "x", count: 3_900 - 8) + "\"}"
+        let longest = "{\"a\":\"" + String(repeating: "x", count: 65_535 - 8) + "\"}"
         #expect(try minified("  " + longest + "  ") == longest)
-        #expect(refusal("{\"a\":\"" + String(repeating: "x", count: 3_900 - 7) + "\"}") == .tooLong)
+        #expect(refusal("{\"a\":\"" + String(repeating: "x", count: 65_535 - 7) + "\"}") == .tooLong)
         func nested(_ depth: Int) -> String {
             "{\"a\":" + String(repeating: "[", count: depth - 1) + String(repeating: "]", count: depth - 1) + "}"
         }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct DataFileCheckTests {
-    private static let keyByteCounts = ["pairs": PairKey.byteCount, "other": PairKey.byteCount]
+    private static let keyByteCounts = ["pairs": PairKey.byteCounts, "other": PairKey.byteCounts]
 
     /// Two tables with branches, overflow pages and freed pages.
     private static func fill(_ directory: String) throws {

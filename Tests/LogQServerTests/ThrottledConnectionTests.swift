@@ -80,7 +80,7 @@ struct ThrottledConnectionTests {
     @Test func reservesEnoughForTheAnswerToASearch() async throws {
         try await withServices { services in
             func write(_ line: String) throws -> Write? {
-                let request = try Array(line.utf8).withUnsafeBytes { try services.parser.parse($0) }
+                let request = try Array(line.utf8).withUnsafeBytes { try services.lines.parser.parse($0) }
                 guard case .change(let handler) = Verbs.all[request.verb].action else { return nil }
                 return try handler(request, services).write
             }
@@ -102,7 +102,7 @@ struct ThrottledConnectionTests {
             // The answer has one of the two rows, and `answerByteCount` is reserved for it.
             let options = "range_min=1 range_max=1 with=rank,vector,logq,features"
             let line = "TOPK c 10 \(options) [-1.5e-30,-1.25e-30,-1.1e-30]"
-            let request = try Array(line.utf8).withUnsafeBytes { try services.parser.parse($0) }
+            let request = try Array(line.utf8).withUnsafeBytes { try services.lines.parser.parse($0) }
             guard case .query(let handler) = TopK.verb.action, case .search(let search) = try handler(request, services)
             else { throw WireError(.internalError, "TOPK is no search") }
             var buffer = ByteBuffer()

@@ -6,7 +6,7 @@ import WireProtocol
 @testable import LogQServer
 
 struct VerbTests {
-    private let parser = RequestParser(Verbs.syntaxes, limits: Limits())
+    private let parser = RequestParser(Verbs.all.map(\.syntax), limits: Limits())
 
     private func parse(_ line: String) throws -> Request {
         try Array(line.utf8).withUnsafeBytes { bytes in
@@ -85,6 +85,6 @@ struct VerbTests {
         let text = try String(contentsOf: page, encoding: .utf8)
         let usages = text.components(separatedBy: "```usage\n").dropFirst().map { $0.prefix { $0 != "\n" } }
         #expect(usages.count > 15)
-        #expect(Set(usages.map(String.init)) == Set(Verbs.syntaxes.map(\.usage)))
+        #expect(Set(usages.map(String.init)) == Set(Verbs.all.map(\.syntax).map(\.usage)))
     }
 }

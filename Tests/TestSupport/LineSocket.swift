@@ -115,6 +115,18 @@ package final class LineSocket {
         }
     }
 
+    /// The next `count` bytes. Fails if the connection ends before them.
+    package func readBytes(_ count: Int) throws -> [UInt8] {
+        let deadline = Deadline(seconds: secondsMax)
+        while received.count - consumedCount < count {
+            guard !isAtEnd else { throw HarnessError("the connection ended before \(count) bytes, after \(rest)") }
+            _ = try wait(for: Int16(POLLIN), deadline, "\(count) bytes, after \(rest)")
+            try receive()
+        }
+        defer { markConsumed(upTo: consumedCount + count) }
+        return Array(received[consumedCount..<consumedCount + count])
+    }
+
     package func readReply() throws -> Reply {
         let header = String(decoding: try readLine(), as: UTF8.self)
         guard let count = Self.rowCount(of: header) else { throw HarnessError("no header of a reply: \(header)") }

@@ -55,6 +55,27 @@ import Testing
         }
     }
 
+    /// PROTOCOL.md states this bound. Vectors that are nearly parallel show it. Sums of equal numbers are the worst,
+    /// because they all round in one direction.
+    @Test func aCosinePassesOneByRoundingOnly() {
+        var random = SeededGenerator(seed: 13)
+        var largest = 0.0
+        for dimension in [1, 2, 3, 7, 16, 64, 100, 768, 4_096, 32_768] {
+            for round in 0..<max(10, 20_000 / dimension) {
+                let first = Float.random(in: 0.1...1, using: &random)
+                let query = (0..<dimension).map { _ in
+                    round % 2 == 0 ? first : Float.random(in: -1...1, using: &random)
+                }
+                for factor: Float in [1, 3, 0.7, -1, -0.1] {
+                    let score = QueryVector(query, metric: .cosine).score(query.map { $0 * factor })
+                    largest = max(largest, score.magnitude)
+                }
+            }
+        }
+        #expect(largest > 1, "no cosine has passed 1, so this test shows nothing")
+        #expect(largest < 1 + 1e-12)
+    }
+
     @Test func numbersAtTheEndsOfTheRange() {
         let huge = [Float](repeating: .greatestFiniteMagnitude, count: 4_096)
         let tiny = [Float](repeating: .leastNonzeroMagnitude, count: 4_096)

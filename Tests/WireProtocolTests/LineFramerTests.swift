@@ -15,7 +15,7 @@ struct LineFramerTests {
             framer.append(piece)
             while let frame = framer.next() {
                 switch frame {
-                case .line(let byteCount):
+                case .request(let byteCount):
                     frames.append(framer.withLine(byteCount: byteCount) { String(decoding: $0, as: UTF8.self) })
                     framer.consume(byteCount: byteCount)
                 case .lost(let error):
@@ -68,7 +68,7 @@ struct LineFramerTests {
             var rest = ByteBuffer(bytes: bytes)
             while rest.readableBytes > 0 {
                 framer.append(rest.readSlice(length: min(nextPieceBytes(), rest.readableBytes))!)
-                while case .line(let byteCount) = framer.next() {
+                while case .request(let byteCount) = framer.next() {
                     results.append(
                         framer.withLine(byteCount: byteCount) { line in
                             do throws(RefusedRequest) { return "\(try parser.parse(line))" } catch { return "\(error)" }
@@ -103,7 +103,7 @@ struct LineFramerTests {
             var framer = LineFramer(lineBytesMax: 50)
             framer.append(ByteBuffer(bytes: bytes))
             var lineCount = 0
-            while case .line(let byteCount) = framer.next() {
+            while case .request(let byteCount) = framer.next() {
                 lineCount += 1
                 framer.withLine(byteCount: byteCount) { line in
                     do throws(RefusedRequest) {

@@ -12,7 +12,9 @@ enum TestVerbs {
         case vector, logq, features
     }
 
-    static let vectors = DefaultedOptionKey<VectorText.Format>("vectors", .word, default: .text) { "default \($0)" }
+    static let vectors = DefaultedOptionKey<VectorText.Format>("vectors", .oneOf([.text, .base64]), default: .text) {
+        "default \($0)"
+    }
     static let word = VerbArgument.optionalWord("verb")
     static let dim = RequiredOptionKey<Int>("dim", .integer(upTo: { $0.dimensionMax }), help: "numbers a vector")
     static let metric = DefaultedOptionKey<Metric>("metric", .word, default: .dot) { "default \($0)" }

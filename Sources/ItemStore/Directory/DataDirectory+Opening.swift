@@ -60,7 +60,7 @@ extension DataDirectory {
         do throws(DataFileError) {
             report = try DataFile.check(path: dataPath, keyByteCounts: Tables.keyByteCounts)
         } catch {
-            throw StoreError(.corrupt, "\(error)")
+            throw StoreError(error.isDamage ? .corrupt : .internalError, "\(error)")
         }
         let missing = Tables.keyByteCounts.keys.filter { report.entryCounts[$0] == nil }.sorted()
         guard missing.isEmpty, report.entryCounts["meta"] != 0 else {

@@ -1,3 +1,4 @@
+import Logging
 import SystemSupport
 
 /// The directory of a store. It is created if necessary, and locked, so that only one process at a time can write to
@@ -88,6 +89,16 @@ final class DataDirectory: @unchecked Sendable {
         guard statvfs(path, &volume) == 0 else { return nil }
         let (byteCount, isOver) = UInt64(volume.f_bavail).multipliedReportingOverflow(by: UInt64(volume.f_frsize))
         return isOver ? .max : Int(clamping: byteCount)
+    }
+
+    /// Warns if the directory is on a network file system, where LMDB can't rely on locks, on syncs and on its pages.
+    /// `root` is for tests: see `NetworkFileSystem.type`.
+    func warnOfNetwork(_ logger: Logger, root: String = "") {
+        guard let type = NetworkFileSystem.type(of: path, root: root) else { return }
+        logger.warning(
+            "the data directory is on a network file system, which may damage or lose data: use a local one",
+            metadata: ["data": "\(path)", "file-system": "\(type)"]
+        )
     }
 
     /// The size of the address space for LMDB. It is larger than the disk, because no operator expects an error while

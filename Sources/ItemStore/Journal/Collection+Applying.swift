@@ -161,7 +161,10 @@ extension Collection {
         let oldByteCount = featureByteCount(of: row)
         chunk.pointee.lock.withWriteLock { chunk.pointee.setFeatures(index, json) }
         features.dirty.insert(Int(row))
-        updateSummary { $0.featureByteCount += featureByteCount(of: row) - oldByteCount }
+        updateSummary {
+            $0.featureByteCount += featureByteCount(of: row) - oldByteCount
+            $0.longestFeatures = max($0.longestFeatures, json.count)
+        }
     }
 
     @inline(__always)

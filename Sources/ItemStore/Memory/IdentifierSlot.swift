@@ -70,7 +70,7 @@ struct FeatureText {
 
     var byteCount: Int { Self.byteCount(jsonByteCount: bytes.count) }
 
-    /// `json` has at most 65,535 bytes; the protocol allows 3,900.
+    /// `json` has at most `JSONLimits.bytesMax` bytes.
     init(copying json: UnsafeRawBufferPointer) {
         block = .allocate(byteCount: Self.headerByteCount + json.count, alignment: 2)
         block.storeBytes(of: UInt16(json.count), as: UInt16.self)

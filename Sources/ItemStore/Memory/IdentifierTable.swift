@@ -85,15 +85,26 @@ final class IdentifierTable: @unchecked Sendable {
 
     /// Adds an entry. The id must not be in the table. Store thread only.
     func insert(_ row: UInt32, _ hash: Hash) {
-        if shards[hash.shard].isFull { grow(hash.shard) }
+        if shards[hash.shard].isFull { grow(hash.shard, to: 2 * shards[hash.shard].capacity) }
         locks[hash.shard].withWriteLock { shards[hash.shard].insert(row, hash.tag) }
     }
 
-    private func grow(_ shard: Int) {
+    /// Makes room for about this many entries in an empty table, because growing step by step moves every entry several
+    /// times. Shards get different numbers of ids. So this reserves only what each shard almost certainly needs, and
+    /// the table has the same size as one that has grown. Store thread only.
+    func reserve(entryCount: Int) {
+        let average = Double(entryCount) / Double(Self.shardCount)
+        let count = max(0, Int(average - 4 * average.squareRoot()))
+        var capacity = Shard.smallestCapacity
+        while Shard.isFull(count: count, capacity: capacity) { capacity *= 2 }
+        for shard in 0..<Self.shardCount where shards[shard].capacity < capacity { grow(shard, to: capacity) }
+    }
+
+    private func grow(_ shard: Int, to capacity: Int) {
         let old = shards[shard].capacity
-        let entries = memory(forShard: shard, capacity: 2 * old)
-        locks[shard].withWriteLock { shards[shard].move(to: entries, capacity: 2 * old) }
-        byteCount += old * MemoryLayout<UInt64>.stride
+        let entries = memory(forShard: shard, capacity: capacity)
+        locks[shard].withWriteLock { shards[shard].move(to: entries, capacity: capacity) }
+        byteCount += (capacity - old) * MemoryLayout<UInt64>.stride
         memories[old]!.shardCount -= 1
         if memories[old]!.shardCount == 0 { memories.removeValue(forKey: old)!.memory.deallocate() }
     }

@@ -32,6 +32,13 @@ extension Collection {
             }
             isPresent.append(bytes != nil)
         }
+
+        /// Throws `limit` if the features so far, of an answer with `rowCount` rows, are longer than a reply may be.
+        func check(bytesMax: Int, of rowCount: Int) throws(StoreError) {
+            guard json.byteCount > bytesMax else { return }
+            let got = "got \(rowCount) rows with more than \(bytesMax) bytes of features"
+            throw StoreError(.limit, "\(got), expected at most \(bytesMax): about \(isPresent.count - 1) of them fit")
+        }
     }
 
     package func embeddings(of ids: PackedStrings, _ range: Range<Int>) -> EmbeddingColumn {

@@ -74,22 +74,49 @@ extension FrequencyTableKind {
 /// The checkpoint writes records at different moments. So recovery applies an operation to a record only if the
 /// operation's group is later than the record's. For records that were not loaded, every operation is applied. That is
 /// also so after recovery, which clears this, and in new collections.
+///
+/// The checkpoint writes many consecutive records in one slice, so neighbours mostly contain the same group. Then a
+/// block of records takes 24 bytes.
 struct AppliedGroups {
     private static let recordsInBlock = 256
-    /// A block is empty if none of its records was loaded.
-    private var blocks: [[UInt64]] = []
+
+    private enum Block {
+        /// The first `count` records contain this group. The others were not loaded.
+        case same(group: UInt64, count: Int)
+        /// The groups of all records; 0 for those that were not loaded.
+        case each([UInt64])
+    }
+
+    private var blocks: [Block] = []
 
     func isDue(_ group: UInt64, for record: Int) -> Bool {
         let block = record / Self.recordsInBlock
-        guard block < blocks.count, !blocks[block].isEmpty else { return true }
-        return blocks[block][record % Self.recordsInBlock] < group
+        let index = record % Self.recordsInBlock
+        guard block < blocks.count else { return true }
+        return switch blocks[block] {
+        case .same(let applied, let count): index >= count || applied < group
+        case .each(let groups): groups[index] < group
+        }
     }
 
     mutating func note(_ group: UInt64, for record: Int) {
         let block = record / Self.recordsInBlock
-        while blocks.count <= block { blocks.append([]) }
-        if blocks[block].isEmpty { blocks[block] = [UInt64](repeating: 0, count: Self.recordsInBlock) }
-        blocks[block][record % Self.recordsInBlock] = group
+        let index = record % Self.recordsInBlock
+        while blocks.count <= block { blocks.append(.same(group: 0, count: 0)) }
+        switch blocks[block] {
+        case .same(let applied, let count) where index == count && (count == 0 || applied == group):
+            blocks[block] = .same(group: group, count: count + 1)
+        case .same(let applied, let count):
+            var groups = [UInt64](repeating: applied, count: count)
+            groups += repeatElement(0, count: Self.recordsInBlock - count)
+            groups[index] = group
+            blocks[block] = .each(groups)
+        case .each(var groups):
+            // With two references the array would be copied.
+            blocks[block] = .same(group: 0, count: 0)
+            groups[index] = group
+            blocks[block] = .each(groups)
+        }
     }
 }
 

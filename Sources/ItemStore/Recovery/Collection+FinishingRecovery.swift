@@ -1,4 +1,5 @@
 import SamplingFrequency
+import SystemSupport
 import VectorIndex
 
 extension Collection {
@@ -10,6 +11,10 @@ extension Collection {
         try runs.finishRecovery()
         var summary = Summary(totals: totals)
         owner.countSum = ExactSum()
+        // The codes take about as long as everything else here, and share nothing with it.
+        let encoder = PlatformThread { self.encodeVectors() }
+        defer { encoder.join() }
+        identifiers.reserve(entryCount: usedRowCount)
         for row in (0..<owner.rowCount).reversed() {
             if row >= Self.rowsAhead { prefetchInTable(row - Self.rowsAhead) }
             try features.checkGeneration(of: row, in: self)
@@ -31,6 +36,23 @@ extension Collection {
         isServing = true
     }
 
+    /// Computes the codes of all rows with an embedding. It changes only slots and codes.
+    private func encodeVectors() {
+        for number in 0..<chunks.count {
+            let chunk = chunks[number]
+            for index in 0..<ItemChunk.rowCount where chunk.pointee.flags[index].contains([.isUsed, .hasVector]) {
+                chunk.pointee.setCodes(index)
+            }
+        }
+    }
+
+    private var usedRowCount: Int {
+        (0..<chunks.count).reduce(0) { count, number in
+            let flags = UnsafeBufferPointer(start: chunks[number].pointee.flags, count: ItemChunk.rowCount)
+            return count + flags.count { $0.contains(.isUsed) }
+        }
+    }
+
     private static let rowsAhead: UInt32 = 16
 
     /// Prefetches the place of the row's id in the id table. Ids are in no order there, so each look-up would wait for
@@ -47,7 +69,6 @@ extension Collection {
         let statistics = chunk.pointee.statistics[index]
         owner.countSum.add(statistics, decay)
         if chunk.pointee.flags[index].contains(.hasVector) {
-            chunk.pointee.setCodes(index)
             population.insert(row, count: totals.count(of: statistics))
             summary.itemCount += 1
         }
@@ -59,6 +80,7 @@ extension Collection {
         identifiers.insert(row, hash)
         summary.idCount += 1
         summary.featureByteCount += featureByteCount(of: row)
+        summary.longestFeatures = max(summary.longestFeatures, chunk.pointee.features[index]?.bytes.count ?? 0)
         summary.longIdByteCount += IdentifierSlot.outlinedByteCount(id.count)
     }
 }

@@ -18,7 +18,7 @@ struct RecoveredState {
 ///
 /// The checkpoint writes records at different moments, so each record has the number of the last group that it contains
 /// (`applied`). Replay applies an operation to a record only if the operation's group is later. No other thread uses
-/// the store meanwhile.
+/// the store meanwhile, apart from the one that computes codes at the end (`Collection.finishRecovery`).
 struct Recovery {
     private let tables: Tables
     private var state = RecoveredState()
@@ -58,6 +58,7 @@ struct Recovery {
         try forEachRecord(.features, tables.features, transaction) { collection, key, value throws(StoreError) in
             try collection.features.load(value, key: key, into: collection)
         }
+        for collection in state.records.catalogue.all { try collection.features.checkLastRowIsWhole(of: collection) }
         try forEachRecord(.frequency, tables.frequency, transaction) { collection, key, value throws(StoreError) in
             guard let kind = collection.frequencyKinds.first(where: { $0.keys.contains(key.record) }) else {
                 throw Checksum.corrupt(key, "frequency", "there is no such record")

@@ -166,11 +166,8 @@ enum Checksum {
         StoreError(.corrupt, "corrupt record in table '\(table)', key \(key): \(why)")
     }
 
-    private static func compute<Key: TableKey>(_ value: UnsafeRawBufferPointer, key: Key) -> UInt32 {
-        let ofKey = withUnsafeTemporaryAllocation(byteCount: Key.byteCount, alignment: 8) { encoded in
-            key.encode(into: encoded)
-            return checksum_crc32c(0, encoded.baseAddress!, Key.byteCount)
-        }
+    private static func compute(_ value: UnsafeRawBufferPointer, key: some TableKey) -> UInt32 {
+        let ofKey = key.withEncodedBytes { checksum_crc32c(0, $0.baseAddress!, $0.count) }
         return checksum_crc32c(ofKey, value.baseAddress! + byteCount, value.count - byteCount)
     }
 }

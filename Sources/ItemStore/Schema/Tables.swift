@@ -8,7 +8,7 @@ import LMDB
 /// | `meta` | kind, number | versions; identity; checkpoint position; `CatalogueRecord`s; dropped; `SourcePosition`s |
 /// | `journal` | group, frame | operations (`JournalGroup`, `Operation`) |
 /// | `rows` | collection, row, part | id and embedding (`Rows`) |
-/// | `features` | collection, row | JSON (`Features`) |
+/// | `features` | collection, row, part | JSON (`Features`) |
 /// | `frequency` | collection, record | `FrequencyTableKind`s: statistics, bank, producers, runs, totals |
 ///
 /// No value has more than 4,080 bytes. LMDB puts a value that does not fit in a leaf on pages of its own, and 4,080
@@ -24,8 +24,8 @@ struct Tables {
 
     /// The names of all tables, with the sizes of their keys.
     static let keyByteCounts = [
-        "meta": MetaKey.byteCount, "journal": JournalKey.byteCount, "rows": RowKey.byteCount,
-        "features": FeatureKey.byteCount, "frequency": FrequencyKey.byteCount,
+        "meta": MetaKey.byteCounts, "journal": JournalKey.byteCounts, "rows": RowKey.byteCounts,
+        "features": FeatureKey.byteCounts, "frequency": FrequencyKey.byteCounts,
     ]
 }
 
@@ -167,29 +167,37 @@ struct RowKey: CollectionKey {
     }
 }
 
+/// Part 0 has no byte for its number, so a short JSON has the shorter key. It sorts before the other parts of its row.
 struct FeatureKey: CollectionKey {
     var collection: UInt32
     var row: UInt32
+    var part: UInt8
 
-    init(collection: UInt32, row: UInt32) {
+    init(collection: UInt32, row: UInt32, part: UInt8 = 0) {
         self.collection = collection
         self.row = row
+        self.part = part
     }
 
     static func first(of collection: UInt32) -> FeatureKey {
         FeatureKey(collection: collection, row: 0)
     }
 
-    static let byteCount = 8
+    static let byteCount = 9
+    static let byteCountMin = 8
+
+    var encodedByteCount: Int { part == 0 ? Self.byteCountMin : Self.byteCount }
 
     func encode(into bytes: UnsafeMutableRawBufferPointer) {
         bytes.storeBigEndian(collection)
         bytes.storeBigEndian(row, at: 4)
+        if part > 0 { bytes[8] = part }
     }
 
     init(decoding bytes: UnsafeRawBufferPointer) {
         collection = bytes.loadBigEndian()
         row = bytes.loadBigEndian(at: 4)
+        part = bytes.count > Self.byteCountMin ? bytes[8] : 0
     }
 }
 

@@ -15,7 +15,7 @@ enum FormatVersions {
         Kind(code: 2, name: "source positions", version: 1),
         Kind(code: 3, name: "operations", version: 3),
         Kind(code: 4, name: "rows", version: 1),
-        Kind(code: 5, name: "features", version: 1),
+        Kind(code: 5, name: "features", version: 2),
         Kind(code: 6, name: "statistics pages", version: 2),
         Kind(code: 7, name: "recent observations", version: 1),
         Kind(code: 8, name: "producers", version: 2),
@@ -71,7 +71,11 @@ struct Migration: Sendable {
             try noteDropped(of: tables.rows, tables, transaction)
             try noteDropped(of: tables.features, tables, transaction)
             try noteDropped(of: tables.frequency, tables, transaction)
-        }
+        },
+        // Version 3 had one record for the features of a row, which was never full. It is read as it is.
+        Migration(from: 3) { tables, transaction in
+            try FormatVersions.write(tables, transaction)
+        },
     ]
 
     /// Records each collection that has records in the table, but is not in the catalogue.
@@ -101,10 +105,10 @@ struct Migration: Sendable {
 }
 
 extension Tables {
-    static let schemaVersion: UInt32 = 3
+    static let schemaVersion: UInt32 = 4
     /// The versions that a read-only store, which can't migrate, can read: from the oldest that needs no conversion up
     /// to `schemaVersion`.
-    private static let readableVersions: ClosedRange<UInt32> = 2...3
+    private static let readableVersions: ClosedRange<UInt32> = 2...4
 
     /// Opens the tables for reading. Throws `unknownSchema`.
     static func openForReading(_ environment: Environment) throws -> Tables {

@@ -8,10 +8,16 @@ struct RankedItems {
     private var selection: TopKSelection
     /// By place in the selection. Empty if the query requests no columns.
     private var columns: [SelectedColumns] = []
+    /// The bytes of features in `columns`, and the most that they may be. Past it the search fails, and they are freed.
+    private var featureByteCount = 0
+    private let featureBytesMax: Int
+    private var hasTooManyFeatures = false
 
     init(_ query: TopKQuery) {
         wanted = query.columns
         selection = TopKSelection(k: query.ranks.upperBound, scoreMin: query.scoreMin)
+        // The selection also has ranks that are not in the answer, and items that better ones will replace.
+        featureBytesMax = 4 * query.featureBytesMax
     }
 
     /// An item with a lower score cannot enter.
@@ -20,17 +26,27 @@ struct RankedItems {
     /// Inserts the item if it is among the best so far, and returns whether it is.
     mutating func insert(_ score: Double, _ id: UnsafeRawBufferPointer, _ columns: () -> SelectedColumns) -> Bool {
         guard let place = selection.insert(score: score, id: id) else { return false }
-        guard !wanted.isEmpty else { return true }
+        guard !wanted.isEmpty, !hasTooManyFeatures else { return true }
+        let new = columns()
+        featureByteCount += new.featureByteCount
         if place < self.columns.count {
-            self.columns[place] = columns()
+            featureByteCount -= self.columns[place].featureByteCount
+            self.columns[place] = new
         } else {
-            self.columns.append(columns())
+            self.columns.append(new)
         }
+        if featureByteCount > featureBytesMax { giveUpFeatures() }
         return true
+    }
+
+    private mutating func giveUpFeatures() {
+        hasTooManyFeatures = true
+        columns = []
     }
 
     /// Inserts the items of `other`.
     mutating func formUnion(_ other: RankedItems) {
+        if other.hasTooManyFeatures { giveUpFeatures() }
         for (score, place) in other.selection.sorted() {
             other.selection.withID(at: place) { id in
                 _ = insert(score, id) { other.columns[place] }
@@ -46,8 +62,14 @@ struct RankedItems {
         }
     }
 
-    /// The items with the requested ranks and a score of at most `scoreMax`, or a sample of them.
-    func answer(to query: TopKQuery, scoreMax: Double) -> TopKAnswer {
+    /// The items with the requested ranks and a score of at most `scoreMax`, or a sample of them. Throws `limit` if
+    /// they have too many bytes of features.
+    func answer(to query: TopKQuery, scoreMax: Double) throws(StoreError) -> TopKAnswer {
+        guard !hasTooManyFeatures else {
+            let items = "the best \(query.ranks.upperBound) items"
+            let got = "got more than \(featureBytesMax) bytes of features among \(items)"
+            throw StoreError(.limit, "\(got), expected at most \(featureBytesMax): ask for fewer")
+        }
         let first = query.ranks.lowerBound
         var chosen: [(rank: Int, score: Double, place: Int)] = []
         for (index, entry) in selection.sorted().dropFirst(first - 1).enumerated() where entry.score <= scoreMax {
@@ -64,6 +86,7 @@ struct RankedItems {
             answer.scores.append(score)
             answer.ranks.append(rank)
             if !wanted.isEmpty { columns[place].append(to: &answer, wanted) }
+            try answer.features.check(bytesMax: query.featureBytesMax, of: chosen.count)
         }
         return answer
     }
@@ -97,6 +120,8 @@ struct SelectedColumns {
     private var vector: [Float] = []
     private var logQ = 0.0
     private var features: [UInt8]?
+
+    var featureByteCount: Int { features?.count ?? 0 }
 
     /// Call under the chunk's lock.
     init(

@@ -35,6 +35,8 @@ package struct SampleQuery: Sendable {
     /// The same seed, rows, counts and bank give the same draws. Nil: the system chooses a seed.
     package var seed: UInt64?
     package var columns: ItemColumns
+    /// The most bytes of features in the answer. A draw with more of them fails with `limit`.
+    package var featureBytesMax: Int
 
     package init(
         _ distribution: Distribution,
@@ -42,7 +44,8 @@ package struct SampleQuery: Sendable {
         isUnique: Bool = false,
         except: PackedStrings = PackedStrings(),
         seed: UInt64? = nil,
-        columns: ItemColumns = []
+        columns: ItemColumns = [],
+        featureBytesMax: Int = 1 << 30
     ) {
         self.distribution = distribution
         self.count = count
@@ -50,6 +53,7 @@ package struct SampleQuery: Sendable {
         self.except = except
         self.seed = seed
         self.columns = columns
+        self.featureBytesMax = featureBytesMax
     }
 }
 

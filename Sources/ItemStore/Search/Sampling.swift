@@ -12,16 +12,16 @@ import VectorIndex
 extension Collection {
     /// Draws negatives, with their probabilities. The answer has fewer than requested only if they must be unique, or
     /// if no item can be drawn. Neither is an error. Throws `badRequest` if the estimator is a sketch and the
-    /// distribution is not uniform.
+    /// distribution is not uniform, and `limit` if the answer would have too many bytes of features.
     package func sample(_ query: SampleQuery) throws(StoreError) -> SampleAnswer {
         if sketch != nil, query.distribution != .uniform {
             let name = query.distribution.name
             throw StoreError(.badRequest, "got by=\(name), but the estimator is a sketch, which can't list ids")
         }
         var random = DrawGenerator(seed: query.seed ?? UInt64.random(in: 0 ... .max))
-        return drawLock.withReadLock {
+        return try drawLock.withReadLock { () throws(StoreError) in
             let summary = summary
-            return answer(to: query, draw(query, &random, summary), summary)
+            return try answer(to: query, draw(query, &random, summary), summary)
         }
     }
 
@@ -96,7 +96,7 @@ extension Collection {
 
     /// Copies the columns. Under the draw lock the rows keep their ids, but embeddings, features and the counts of a
     /// sketch may change.
-    private func answer(to query: SampleQuery, _ drawn: Draws, _ summary: Summary) -> SampleAnswer {
+    private func answer(to query: SampleQuery, _ drawn: Draws, _ summary: Summary) throws(StoreError) -> SampleAnswer {
         var answer = SampleAnswer()
         answer.ids.reserveCapacity(strings: drawn.rows.count, bytes: drawn.rows.count * 16)
         answer.q = drawn.probabilities
@@ -118,6 +118,7 @@ extension Collection {
                 if query.columns.contains(.logQ) { answer.logQ.append(summary.logQ(record(chunk.pointee, index))) }
                 if query.columns.contains(.features) { answer.features.append(chunk.pointee.features[index]) }
             }
+            try answer.features.check(bytesMax: query.featureBytesMax, of: drawn.rows.count)
         }
         return answer
     }

@@ -158,7 +158,7 @@ package final class TopKPass: @unchecked Sendable {
         }
         let mayRepeatIDs = collection.freedRowCount.load(ordering: .acquiring) != freedRowCount
         if mayRepeatIDs, items.hasRepeatedID { return nil }
-        return .success(items.answer(to: queries[query], scoreMax: scoreMax))
+        return Result { () throws(StoreError) in try items.answer(to: queries[query], scoreMax: scoreMax) }
     }
 
     /// Removes the items of a query from the pass, because they may be large, and returns them.

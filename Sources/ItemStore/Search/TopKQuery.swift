@@ -18,6 +18,8 @@ package struct TopKQuery: Sendable {
     /// Chooses among the remaining items; nil answers all.
     package var sample: TopKSample?
     package var columns: ItemColumns
+    /// The most bytes of features in the answer. A search with more of them fails with `limit`.
+    package var featureBytesMax: Int
     /// When the search ends with the error `timeout`; nil means never.
     package var deadline: ContinuousClock.Instant?
 
@@ -30,6 +32,7 @@ package struct TopKQuery: Sendable {
         margin: TopKMargin? = nil,
         sample: TopKSample? = nil,
         columns: ItemColumns = [],
+        featureBytesMax: Int = 1 << 30,
         deadline: ContinuousClock.Instant? = nil
     ) {
         precondition(ranks.lowerBound > 0, "ranks begin at 1")
@@ -42,6 +45,7 @@ package struct TopKQuery: Sendable {
         self.margin = margin
         self.sample = sample
         self.columns = columns
+        self.featureBytesMax = featureBytesMax
         self.deadline = deadline
     }
 
@@ -53,11 +57,11 @@ package struct TopKQuery: Sendable {
     /// The most bytes that the selection of this query takes. It has all ranks up to the last one, not only those of
     /// the answer.
     package func selectionByteCount(in collection: Collection) -> Int {
+        let summary = collection.summary
         var byteCount = 300
         if columns.contains(.vector) { byteCount += collection.configuration.dimension * MemoryLayout<Float>.size }
-        // The protocol allows fewer bytes of features than this.
-        if columns.contains(.features) { byteCount += 4_096 }
-        return min(ranks.upperBound, collection.itemCount) * byteCount
+        if columns.contains(.features) { byteCount += summary.longestFeatures }
+        return min(ranks.upperBound, summary.itemCount) * byteCount
     }
 }
 

@@ -1,3 +1,4 @@
+import JSONObject
 import SamplingFrequency
 import VectorIndex
 
@@ -130,7 +131,7 @@ private struct ReplicationCheck {
             try check(vector, in: collection)
         case .features(let row, let json):
             try requireRow(row, in: collection)
-            guard (1...Features.jsonBytesMax).contains(json.count) else {
+            guard (1...JSONLimits.bytesMax).contains(json.count) else {
                 throw Self.refuse("features have \(json.count) bytes")
             }
             let known = collection.isInUse(row) ? row : nil

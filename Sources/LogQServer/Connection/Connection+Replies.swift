@@ -63,7 +63,7 @@ extension Connection {
             "request refused",
             metadata: [
                 "peer": "\(context?.channel.remoteAddress?.text ?? "?")",
-                "verb": "\(verb.map { Verbs.all[$0].syntax.name } ?? "-")",
+                "verb": "\(verb.map { Verbs.resp[$0].syntax.name } ?? "-")",
                 "code": "\(error.code.rawValue)", "reason": "\(error.message)",
             ]
         )

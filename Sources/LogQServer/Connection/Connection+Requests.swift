@@ -13,7 +13,7 @@ struct HeldRequest {
 }
 
 extension Connection {
-    /// The work of one turn of the event loop. A row counts 1, and so do 64 bytes of a line.
+    /// The work of one turn of the event loop. A row counts 1, and so do 64 bytes of a request.
     static let workPerTurn = 4_096
 
     /// Starts requests until none is left, one has to wait, or the turn's work is used up.
@@ -39,22 +39,20 @@ extension Connection {
             case .lost(let error):
                 answer(.failure(error, verb: nil))
                 state.end(.shutAndDiscard)
-            case .line(let byteCount):
-                takeLine(byteCount, &workLeft)
+            case .request(let byteCount):
+                take(byteCount, &workLeft)
             }
         }
     }
 
-    private func takeLine(_ byteCount: Int, _ workLeft: inout Int) {
+    private func take(_ byteCount: Int, _ workLeft: inout Int) {
         workLeft -= 4 + byteCount / 64
-        let isServed = state.input.takeLine(byteCount)
+        let isServed = state.input.take(byteCount)
         let request: Request
         do throws(RefusedRequest) {
             defer { framer.consume(byteCount: byteCount) }
             guard isServed else { throw .draining }
-            request = try framer.withLine(byteCount: byteCount) { line throws(RefusedRequest) in
-                try services.parser.parse(line)
-            }
+            request = try framer.parse(byteCount: byteCount, with: session.dialect.parser)
         } catch {
             counts.addRequest(of: error.verb)
             answer(.failure(error.error, verb: error.verb))
@@ -76,7 +74,7 @@ extension Connection {
         _ arrival: ContinuousClock.Instant?,
         _ workLeft: inout Int
     ) -> Bool {
-        let action = Verbs.all[request.verb].action
+        let action = session.dialect.verbs[request.verb].action
         guard state.mayStart(action.kind) else {
             // The request may wait for gathered writes, which must be submitted so that they finish.
             submitGathered()

@@ -9,8 +9,8 @@ import WireProtocol
 /// `ConnectionState` decides which request may start and when the connection ends, and this class acts on its
 /// decisions. A burst of bytes is handled in three steps:
 ///
-/// 1. `channelRead` splits the bytes into lines and parses them (`takeRequests`). Short lookups are answered at once,
-///    writes are gathered, and queries go to the query pool.
+/// 1. `channelRead` splits the bytes into requests and parses them (`takeRequests`). Short lookups are answered at
+///    once, writes are gathered, and queries go to the query pool.
 /// 2. At the end of the burst, the gathered writes go to the store as one batch. All replies that may be sent leave in
 ///    one flush (`endBurst`).
 /// 3. Outcomes come back from the store's thread once for each batch, and from the pool once for each query. Then held
@@ -37,7 +37,7 @@ final class Connection: ChannelDuplexHandler {
     let services: Services
     var state: ConnectionState<Answer>
     var session: Session
-    var framer: LineFramer
+    var framer: RequestFramer
     /// Replies that the next flush sends.
     var output = ByteBuffer()
     var held: HeldRequest?
@@ -71,8 +71,12 @@ final class Connection: ChannelDuplexHandler {
         self.services = services
         self.refusal = refusal
         state = ConnectionState(bounds: bounds)
-        session = Session(replies: LineReplyWriter(replyBytesMax: services.limits.replyBytesMax))
-        framer = LineFramer(lineBytesMax: services.limits.lineBytesMax)
+        session = Session(
+            dialect: services.lines,
+            replies: LineReplyWriter(replyBytesMax: services.limits.replyBytesMax),
+            number: services.nextConnectionNumber()
+        )
+        framer = RequestFramer(lineBytesMax: services.limits.lineBytesMax)
     }
 
     // MARK: - Events
@@ -105,7 +109,9 @@ final class Connection: ChannelDuplexHandler {
             return
         }
         guard state.ending == nil else { return }
+        let isFirst = framer.framing == nil
         framer.append(bytes)
+        if isFirst, framer.framing == .resp { speakRESP() }
         process(endsBurst: false)
     }
 
@@ -144,6 +150,11 @@ final class Connection: ChannelDuplexHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // The peer is gone or the socket failed, so no reply can be sent.
         context.close(promise: nil)
+    }
+
+    private func speakRESP() {
+        session.dialect = services.resp
+        session.replies = RESPReplyWriter(replyBytesMax: services.limits.replyBytesMax)
     }
 
     /// Sends the refusal, if there is one. It is not counted, because it belongs to no request.

@@ -23,8 +23,8 @@ struct ConnectionInput {
         receivedByteCount += byteCount
     }
 
-    /// Counts a line. Returns whether it must be served.
-    mutating func takeLine(_ byteCount: Int) -> Bool {
+    /// Counts a request. Returns whether it must be served.
+    mutating func take(_ byteCount: Int) -> Bool {
         takenByteCount += byteCount
         guard let servedByteCountMax else { return true }
         return takenByteCount <= servedByteCountMax

@@ -4,7 +4,12 @@ import WireProtocol
 
 /// The state that the requests of one connection can change.
 struct Session {
+    /// The verbs that the connection may use.
+    var dialect: Dialect
     var replies: any ReplyWriter
+    /// The number of the connection, from 1, and the name that the client gave it.
+    let number: Int64
+    var name = ""
     /// Whether the connection ends once all requests so far are answered.
     var isEnding = false
 }

@@ -20,7 +20,7 @@ enum FGet {
         let ids = request[.ids]
         let keys = request[fields].map(JSONKeys.init)
         // Selecting keys costs a pass over all bytes of an object, so it gets the smaller slices of long rows.
-        return Lookup(ids, rowBytes: keys == nil ? 512 : JSONLimits.bytesMax) {
+        return Lookup(ids, rowBytes: max(keys == nil ? 512 : 4_096, collection.longestFeatures)) {
             var column = collection.features(of: ids, $0)
             if let keys { column.json = select(keys, from: column) }
             return [$1, Column(.json(column.json, isPresent: column.isPresent))]

@@ -2,7 +2,7 @@ import WireProtocol
 
 /// `HELLO` checks the protocol version, and sets the format of vectors in the replies of this connection.
 enum Hello {
-    static let vectors = DefaultedOptionKey<VectorText.Format>("vectors", .word, default: .text) {
+    static let vectors = DefaultedOptionKey<VectorText.Format>("vectors", .oneOf([.text, .base64]), default: .text) {
         "how replies write vectors: \($0) (the default), or base64 of float32"
     }
 

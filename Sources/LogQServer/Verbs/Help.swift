@@ -17,12 +17,12 @@ enum Help {
         _ request: Request,
         _ services: Services
     ) throws(WireError) -> RowBlock {
-        guard let word = request[name] else { return RowBlock(texts: Verbs.all.map(usageAndSummary)) }
+        guard let word = request[name] else { return RowBlock(texts: session.dialect.verbs.map(usageAndSummary)) }
         var name = word
-        guard let index = name.withUTF8({ services.parser.verb(named: UnsafeRawBufferPointer($0)) }) else {
+        guard let index = name.withUTF8({ session.dialect.parser.verb(named: UnsafeRawBufferPointer($0)) }) else {
             throw WireError(.unknown, "got \(quoted(word)), expected a verb (HELP lists them)")
         }
-        let verb = Verbs.all[index]
+        let verb = session.dialect.verbs[index]
         let options = verb.syntax.options.map { "\($0.name)=\($0.placeholder) -- \($0.help)" }
         return RowBlock(texts: [usageAndSummary(verb)] + options + ["example: \(verb.example)"])
     }
@@ -39,7 +39,8 @@ extension RowBlock {
     }
 
     /// One row `name value` for each pair.
-    init(namesAndValues rows: [(String, String)]) {
+    init(namesAndValues rows: [(String, String)], shape: Shape = .map) {
         self.init(count: rows.count, [Column(.texts(rows.map(\.0))), Column(.texts(rows.map(\.1)))])
+        self.shape = shape
     }
 }

@@ -31,7 +31,8 @@ enum Info {
             sections = [section]
         }
         let statistics = services.store.statistics()
-        return Page(RowBlock(namesAndValues: sections.flatMap { rows(of: $0, statistics, services) }))
+        let all = sections.flatMap { rows(of: $0, statistics, services) }
+        return Page(RowBlock(namesAndValues: all, shape: .properties))
     }
 
     private static func rows(
@@ -76,11 +77,11 @@ enum Info {
 
     /// The verbs that were used and the codes that were sent. A line without a known verb counts under `-`.
     private static func requests(_ metrics: Metrics) -> [(String, String)] {
-        let verbs = Array(Verbs.all.indices.map { Optional($0) }) + [nil]
+        let verbs = Array(Verbs.resp.indices.map { Optional($0) }) + [nil]
         let used = verbs.compactMap { verb -> (String, String)? in
             let counts = metrics.counts(of: verb)
             guard counts != (0, 0) else { return nil }
-            let name = verb.map { Verbs.all[$0].syntax.name } ?? "-"
+            let name = verb.map { Verbs.resp[$0].syntax.name } ?? "-"
             return ("verb:\(name)", "requests=\(counts.requests) errors=\(counts.errors)")
         }
         let codes = WireErrorCode.allCases.map { ($0, metrics.errorCount($0)) }.filter { $0.1 > 0 }

@@ -1,5 +1,4 @@
 import ItemStore
-import JSONObject
 import PackedStrings
 import WireProtocol
 
@@ -24,12 +23,12 @@ enum ItemColumn: String, CaseIterable, Sendable {
     }
 
     /// The most bytes of text that the column adds to a row. 0 for log q, which is in the constants of the verbs.
-    func textBytesMax(dimension: Int) -> Int {
+    func textBytesMax(in collection: Collection) -> Int {
         switch self {
         case .rank: 20
-        case .vector: dimension * 17
+        case .vector: collection.configuration.dimension * 17
         case .logQ: 0
-        case .features: JSONLimits.bytesMax
+        case .features: collection.longestFeatures
         }
     }
 }
@@ -38,21 +37,20 @@ enum ItemColumn: String, CaseIterable, Sendable {
 struct SelectedColumns: Sendable {
     private let columns: [ItemColumn]
     private let dimension: Int
+    /// The most bytes of text that the columns add to a row.
+    let textBytesMax: Int
 
     /// `columns` must have the order of `ItemColumn.allCases`.
-    init(_ columns: [ItemColumn], dimension: Int) {
+    init(_ columns: [ItemColumn], of collection: Collection) {
         self.columns = columns
-        self.dimension = dimension
+        dimension = collection.configuration.dimension
+        textBytesMax = columns.reduce(0) { $0 + $1.textBytesMax(in: collection) }
     }
 
     func contains(_ column: ItemColumn) -> Bool { columns.contains(column) }
 
     var engineColumns: ItemColumns {
         columns.reduce(into: []) { $0.formUnion($1.engineColumns) }
-    }
-
-    var textBytesMax: Int {
-        columns.reduce(0) { $0 + $1.textBytesMax(dimension: dimension) }
     }
 
     /// One row for each item: its id, the numbers of the verb, and the selected columns.

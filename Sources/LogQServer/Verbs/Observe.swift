@@ -92,7 +92,7 @@ enum Observe {
 
     /// One row for each id that was not counted.
     private static func skipped(_ outcome: WriteOutcome) -> Lookup? {
-        guard case .counted(let ids) = outcome, ids.count > 0 else { return nil }
+        guard case .counted(let ids) = outcome else { return nil }
         return Lookup(ids, rowBytes: 16) { [$1] }
     }
 }

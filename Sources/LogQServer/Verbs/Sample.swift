@@ -60,15 +60,15 @@ enum Sample {
     private static func sample(_ request: Request, _ services: Services) throws(WireError) -> QueuedQuery {
         let distribution = try distribution(request)
         let collection = try services.collection(named: request[.collection])
-        let dimension = collection.configuration.dimension
-        let columns = SelectedColumns(request[with], dimension: dimension)
+        let columns = SelectedColumns(request[with], of: collection)
         let question = SampleQuery(
             distribution,
             count: request[count],
             isUnique: request[unique],
             except: request[except],
             seed: request[seed],
-            columns: columns.engineColumns
+            columns: columns.engineColumns,
+            featureBytesMax: services.limits.replyBytesMax
         )
         let rowCount = rowCount(question, itemCount: collection.itemCount)
         // At most three bytes for each byte of the id, and 96 for q, expected, log q and separators. The values in

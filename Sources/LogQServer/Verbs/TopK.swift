@@ -75,7 +75,7 @@ enum TopK {
         let sample = try sample(request, services.limits)
         let collection = try services.collection(named: request[.collection])
         let (vector, except) = try vectorAndExcept(request, collection)
-        let columns = SelectedColumns(request[with], dimension: collection.configuration.dimension)
+        let columns = SelectedColumns(request[with], of: collection)
         let question = TopKQuery(
             vector: try QueryVector(vector, for: collection),
             strength: request[strength],
@@ -84,7 +84,8 @@ enum TopK {
             except: except,
             margin: margin,
             sample: sample,
-            columns: columns.engineColumns
+            columns: columns.engineColumns,
+            featureBytesMax: services.limits.replyBytesMax
         )
         // A bound on the bytes that wait for a slow reader. A row has at most three bytes for each byte of the id, and
         // 64 for the score, log q and separators.

@@ -49,9 +49,10 @@ final class Verb: Sendable {
     }
 }
 
-/// All verbs. The parser, `HELP` and `Metrics` identify a verb by its index in this list.
+/// The verbs of both framings. The parser, `HELP` and `Metrics` identify a verb by its index in these lists. A verb
+/// that both lists have is at the same index in both.
 enum Verbs {
-    /// In the order of `HELP`.
+    /// The verbs of lines, in the order of `HELP`.
     static let all: [Verb] = [
         Ping.verb, Hello.verb, Help.verb, Info.verb, Quit.verb,
         Create.verb, Drop.verb, Swap.verb, Collections.verb,
@@ -62,5 +63,7 @@ enum Verbs {
         Sample.verb,
     ]
 
-    static let syntaxes = all.map(\.syntax)
+    /// The verbs of RESP: those of lines, some in their own form, and what clients of Redis send by themselves.
+    static let resp: [Verb] =
+        all.map { verb in RedisVerbs.own.first { $0.syntax.name == verb.syntax.name } ?? verb } + RedisVerbs.further
 }

@@ -11,8 +11,8 @@ enum ForeignProtocol {
             return WireError(.badRequest, "got an HTTP request, expected a verb: this port speaks no HTTP")
         }
         if !isVerb, isRESPArray(line) {
-            let got = "got an array of RESP, the protocol of Redis"
-            return WireError(.badRequest, "\(got), expected a verb: this port speaks lines of text (HELP lists them)")
+            let got = "got an array of RESP, the protocol of Redis, after a line"
+            return WireError(.badRequest, "\(got), expected lines: the first byte of a connection decides")
         }
         return nil
     }

@@ -18,12 +18,6 @@ package struct LineFramer {
         self.lineBytesMax = lineBytesMax
     }
 
-    package enum Frame: Equatable {
-        /// The next `byteCount` bytes are a line with its LF. Read it with `withLine`, then `consume` it.
-        case line(byteCount: Int)
-        case lost(WireError)
-    }
-
     /// The number of received bytes that were not consumed.
     package var pendingByteCount: Int { buffer.readableBytes }
 
@@ -35,7 +29,7 @@ package struct LineFramer {
     }
 
     /// The next line, or the loss of the framing. Nil if the line is not complete or the framing was lost before.
-    package mutating func next() -> Frame? {
+    package mutating func next() -> RequestFrame? {
         guard !isLost else { return nil }
         var lineFeed: Int?
         var isTLS = false
@@ -61,10 +55,10 @@ package struct LineFramer {
                 return lose(WireError(.badRequest, "\(got), expected a verb: this port speaks no HTTP"))
             }
         }
-        return .line(byteCount: lineFeed + 1)
+        return .request(byteCount: lineFeed + 1)
     }
 
-    /// Calls `body` with the line that `next()` returned, without its LF and a CR before it.
+    /// Calls `body` with the line of `byteCount` bytes that `next()` returned, without its LF and a CR before it.
     package func withLine<R, E: Error>(
         byteCount: Int,
         _ body: (UnsafeRawBufferPointer) throws(E) -> R
@@ -89,7 +83,7 @@ package struct LineFramer {
         return last == UInt8(ascii: "\r") ? byteCount - 1 : byteCount
     }
 
-    private mutating func lose(_ error: WireError) -> Frame {
+    private mutating func lose(_ error: WireError) -> RequestFrame {
         isLost = true
         buffer = ByteBuffer()
         return .lost(error)

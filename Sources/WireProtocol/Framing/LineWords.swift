@@ -15,7 +15,7 @@ struct LineWords: WordSource {
 
     var isAtEnd: Bool { position > line.count }
 
-    var optionNameCount: Int? { line.optionNameCount(at: position) }
+    var optionName: UnsafeRawBufferPointer? { line.optionName(at: position) }
 
     mutating func next() throws(WireError) -> UnsafeRawBufferPointer? {
         guard !isAtEnd else { return nil }

@@ -11,8 +11,17 @@ package protocol WordSource {
     /// The number of words read so far.
     var wordCount: Int { get }
 
-    /// The length of the name if the next word is an option, `name=value`. Nil if it is not.
-    var optionNameCount: Int? { get }
+    /// Whether ids stand in their own bytes, without `%XX`, and vectors may too. False for lines.
+    static var isBinary: Bool { get }
+
+    /// The name if the next word looks like an option, `name=value`. Nil if it does not.
+    var optionName: UnsafeRawBufferPointer? { get }
+
+    /// Whether the next word has bytes other than printable ASCII. Always false for lines.
+    var isNextRaw: Bool { get }
+
+    /// Skips the word `--`, which ends the options of a binary request.
+    mutating func endOptions()
 
     /// The next word. Nil after the last.
     mutating func next() throws(WireError) -> UnsafeRawBufferPointer?
@@ -25,13 +34,21 @@ package protocol WordSource {
     mutating func ids(countMax: Int, limit: Int) throws(WireError) -> PackedStrings
 }
 
+extension WordSource {
+    package static var isBinary: Bool { false }
+
+    package var isNextRaw: Bool { false }
+
+    package mutating func endOptions() {}
+}
+
 extension UnsafeRawBufferPointer {
-    /// The length of the name if an option, `name=value`, begins at `start`. Stops at the first byte that cannot be in
-    /// a name, because a long vector or JSON may begin there.
-    func optionNameCount(at start: Int = 0) -> Int? {
+    /// The name if an option, `name=value`, begins at `start`. Stops at the first byte that cannot be in a name,
+    /// because a long vector or JSON may begin there.
+    func optionName(at start: Int = 0) -> UnsafeRawBufferPointer? {
         var at = start
         while at < count, (self[at] | 0x20) &- UInt8(ascii: "a") < 26 || self[at] == UInt8(ascii: "_") { at += 1 }
         guard at > start, at < count, self[at] == UInt8(ascii: "=") else { return nil }
-        return at - start
+        return UnsafeRawBufferPointer(rebasing: self[start..<at])
     }
 }

@@ -101,9 +101,12 @@ private struct RequestReader {
         self.limits = limits
     }
 
-    mutating func read(_ words: inout some WordSource, into request: inout Request) throws(WireError) {
+    mutating func read<Words: WordSource>(_ words: inout Words, into request: inout Request) throws(WireError) {
         for argument in syntax.arguments { try read(argument, &words, into: &request) }
-        try readOptions(&words, into: &request)
+        // In a binary request of a verb without options, a raw id may look like one.
+        let mayBeID = Words.isBinary && syntax.options.isEmpty && syntax.tail.first?.mayRepeat ?? true
+        if !mayBeID { try readOptions(&words, into: &request) }
+        words.endOptions()
         for argument in syntax.tail { try read(argument, &words, into: &request) }
         if let word = try words.next() {
             if let option = option(in: word), let last = syntax.tail.last {
@@ -118,15 +121,18 @@ private struct RequestReader {
         _ words: inout some WordSource,
         into request: inout Request
     ) throws(WireError) {
-        while let nameCount = words.optionNameCount, let word = try words.next() {
-            let name = UnsafeRawBufferPointer(rebasing: word[..<nameCount])
-            guard let option = option(named: name) else {
+        while let name = words.optionName {
+            let option = option(named: name)
+            // The bytes of a vector may look like the name of an option that the verb does not have.
+            if option == nil, words.isNextRaw { break }
+            guard let word = try words.next() else { break }
+            guard let option else {
                 throw WireError(.badRequest, "got option \(quoted(name)), \(optionsExpected())")
             }
             guard !request.has(option) else {
                 throw WireError(.badRequest, "got \(option.name)= twice, expected it once")
             }
-            let value = UnsafeRawBufferPointer(rebasing: word[(nameCount + 1)...])
+            let value = UnsafeRawBufferPointer(rebasing: word[(name.count + 1)...])
             var text = OptionText(bytes: value, option: option, limits: limits, idCount: optionIDCount)
             request.set(option, to: try option.read(&text))
             optionIDCount = text.idCount
@@ -142,8 +148,8 @@ private struct RequestReader {
 
     /// The option of the verb that the word spells. Nil if it spells none.
     private func option(in word: UnsafeRawBufferPointer) -> VerbOption? {
-        guard !syntax.options.isEmpty, let nameCount = word.optionNameCount() else { return nil }
-        return option(named: UnsafeRawBufferPointer(rebasing: word[..<nameCount]))
+        guard !syntax.options.isEmpty, let name = word.optionName() else { return nil }
+        return option(named: name)
     }
 
     private func optionsExpected() -> String {
@@ -153,9 +159,9 @@ private struct RequestReader {
 
     // MARK: Positional arguments
 
-    private func read(
+    private func read<Words: WordSource>(
         _ argument: VerbArgument,
-        _ words: inout some WordSource,
+        _ words: inout Words,
         into request: inout Request
     ) throws(WireError) {
         switch argument.form {
@@ -164,7 +170,9 @@ private struct RequestReader {
         case .otherCollection:
             request.word = try collectionName(try word(&words))
         case .id:
-            request.id = try IDText.decode(try word(&words))
+            guard let word = try words.next() else { throw missingWords(words) }
+            if !Words.isBinary { try refuseOption(word) }
+            request.id = Words.isBinary ? try IDText.raw(word) : try IDText.decode(word)
         case .step:
             request.step = try step(try word(&words))
         case .count(let name, let max):
@@ -174,10 +182,10 @@ private struct RequestReader {
         case .optionalWord:
             if let word = try words.next() { request.word = String(decoding: word, as: UTF8.self) }
         case .vector:
-            request.vector = try VectorText.read(try word(&words))
+            request.vector = try VectorText.read(try word(&words), mayBeRaw: Words.isBinary)
         case .vectorUnless(let option):
             if !request.has(option) {
-                request.vector = try VectorText.read(try word(&words))
+                request.vector = try VectorText.read(try word(&words), mayBeRaw: Words.isBinary)
             } else if !words.isAtEnd {
                 throw WireError(.badRequest, "got more words after \(option.name)=, expected \(syntax.usage)")
             }
@@ -191,15 +199,20 @@ private struct RequestReader {
             request.json = try minifiedObject(text)
         case .optionalJSON:
             if let text = try words.rest() { request.json = try minifiedObject(text) }
+        case .words:
+            while let word = try words.next() { request.ids.append(word) }
         }
     }
 
     private func word(_ words: inout some WordSource) throws(WireError) -> UnsafeRawBufferPointer {
         guard let word = try words.next() else { throw missingWords(words) }
-        if let option = option(in: word) {
-            throw WireError(.badRequest, "got \(option.name)= too early, expected \(syntax.usage)")
-        }
+        try refuseOption(word)
         return word
+    }
+
+    private func refuseOption(_ word: UnsafeRawBufferPointer) throws(WireError) {
+        guard let option = option(in: word) else { return }
+        throw WireError(.badRequest, "got \(option.name)= too early, expected \(syntax.usage)")
     }
 
     private func missingWords(_ words: some WordSource) -> WireError {
@@ -237,12 +250,19 @@ private struct RequestReader {
         }
     }
 
-    private func readEstimates(_ words: inout some WordSource, into request: inout Request) throws(WireError) {
+    private func readEstimates<Words: WordSource>(
+        _ words: inout Words,
+        into request: inout Request
+    ) throws(WireError) {
         guard !words.isAtEnd else { throw missingWords(words) }
         while let id = try words.next() {
             guard let gap = try words.next(), let count = try words.next() else { throw missingWords(words) }
             guard request.ids.count < limits.idsMax else { throw WireError.tooManyIDs(max: limits.idsMax) }
-            try IDText.decode(id, into: &request.ids)
+            if Words.isBinary {
+                try IDText.appendRaw(id, to: &request.ids)
+            } else {
+                try IDText.decode(id, into: &request.ids)
+            }
             request.gaps.append(try estimate(gap, "a gap, a number above 0, or -") { $0 > 0 })
             request.counts.append(
                 try estimate(count, "a count, 0 to \(NumberText.text(Limits.countMax)), or -") {

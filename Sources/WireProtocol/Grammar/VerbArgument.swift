@@ -31,6 +31,8 @@ package class VerbArgument: @unchecked Sendable {
         case json
         /// The rest of the request: one JSON object, or nothing.
         case optionalJSON
+        /// All remaining words, which may be none, as they were sent.
+        case words
     }
 
     let form: Form
@@ -42,9 +44,17 @@ package class VerbArgument: @unchecked Sendable {
         self.usage = usage
     }
 
+    /// Whether the argument may have more than one word.
+    package var mayRepeat: Bool {
+        switch form {
+        case .ids, .estimates, .words: true
+        default: false
+        }
+    }
+
     package var isOptional: Bool {
         switch form {
-        case .optionalWord, .optionalJSON: true
+        case .optionalWord, .optionalJSON, .words: true
         default: false
         }
     }
@@ -95,6 +105,11 @@ extension VerbArgument {
     /// One word, or nil if it is missing.
     package static func optionalWord(_ name: String) -> ArgumentKey<String?> {
         ArgumentKey(.optionalWord, usage: "[\(name)]") { $0.word.isEmpty ? nil : $0.word }
+    }
+
+    /// All remaining words as they were sent. There may be none.
+    package static func words(usage: String) -> ArgumentKey<PackedStrings> {
+        ArgumentKey(.words, usage: usage) { $0.ids }
     }
 
     /// A vector of any dimension, with finite numbers.

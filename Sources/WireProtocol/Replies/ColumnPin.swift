@@ -5,7 +5,7 @@ import PackedStrings
 ///
 /// Valid only within `Column.withPin`, which keeps the memory in place.
 struct ColumnPin {
-    private enum Source {
+    enum Source {
         case ids(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>, from: Int)
         case vectors(UnsafePointer<Float>, dimension: Int, isPresent: UnsafePointer<Bool>?)
         case numbers(UnsafePointer<Double>)
@@ -16,8 +16,8 @@ struct ColumnPin {
         case texts(UnsafePointer<String>)
     }
 
-    private let source: Source
-    private let label: StaticString?
+    let source: Source
+    let label: StaticString?
     /// The most bytes of a value with its label and separator, except the bytes that depend on the row.
     private let fixedBytesMax: Int
     /// The number of vectors written so far. The list has no entry for a row without a vector.
@@ -65,9 +65,7 @@ struct ColumnPin {
             cursor.id(Self.string(bytes, ends, from + row))
         case .vectors(let values, let dimension, let isPresent):
             guard isPresent?[row] ?? true else { return cursor.byte(UInt8(ascii: "-")) }
-            let vector = UnsafeBufferPointer(start: values + vectorsSeen * dimension, count: dimension)
-            vectorsSeen += 1
-            cursor.vector(vector, format: format, powers: powers)
+            cursor.vector(nextVector(values, dimension), format: format, powers: powers)
         case .numbers(let numbers):
             write(numbers[row], &cursor, powers)
         case .integers(let integers):
@@ -85,8 +83,15 @@ struct ColumnPin {
         }
     }
 
+    /// The vector of the next row that has one.
     @inline(__always)
-    private mutating func write(
+    mutating func nextVector(_ values: UnsafePointer<Float>, _ dimension: Int) -> UnsafeBufferPointer<Float> {
+        defer { vectorsSeen += 1 }
+        return UnsafeBufferPointer(start: values + vectorsSeen * dimension, count: dimension)
+    }
+
+    @inline(__always)
+    mutating func write(
         _ number: Double,
         _ cursor: inout TextCursor,
         _ powers: UnsafePointer<PowersOfTen.Entry>
@@ -105,7 +110,7 @@ struct ColumnPin {
     }
 
     @inline(__always)
-    private static func string(
+    static func string(
         _ bytes: UnsafeRawBufferPointer,
         _ ends: UnsafePointer<Int32>,
         _ index: Int

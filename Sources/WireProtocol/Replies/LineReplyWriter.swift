@@ -26,50 +26,7 @@ package struct LineReplyWriter: ReplyWriter {
     }
 
     package func writeRows(_ rows: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool {
-        guard rows.count > 0 else { return true }
-        var pins: [ColumnPin] = []
-        pins.reserveCapacity(rows.columns.count)
-        return withPins(rows.columns[...], &pins) { pins in
-            write(&pins, count: rows.count, into: &buffer, start: start)
-        }
-    }
-
-    /// Writes the rows. It reserves memory once for many rows.
-    private func write(
-        _ pins: inout [ColumnPin],
-        count: Int,
-        into buffer: inout ByteBuffer,
-        start: Int
-    ) -> Bool {
-        let pieceBytes = 1 << 14
-        return pins.withUnsafeMutableBufferPointer { pins in
-            PowersOfTen.table.withUnsafeBufferPointer { powers in
-                var row = 0
-                while row < count {
-                    let rowBytesMax = Self.rowBytesMax(pins, row)
-                    let isLast = row == count - 1
-                    buffer.writeText(atMost: isLast ? rowBytesMax : max(rowBytesMax, pieceBytes)) { cursor in
-                        let end = cursor.next + max(rowBytesMax, isLast ? 0 : pieceBytes)
-                        var rowBytesMax = rowBytesMax
-                        repeat {
-                            writeRow(pins, row, &cursor, powers.baseAddress!)
-                            row += 1
-                            guard row < count else { return }
-                            rowBytesMax = Self.rowBytesMax(pins, row)
-                        } while end - cursor.next >= rowBytesMax
-                    }
-                    guard buffer.writerIndex - start <= replyBytesMax else { return false }
-                }
-                return true
-            }
-        }
-    }
-
-    @inline(__always)
-    private static func rowBytesMax(_ pins: UnsafeMutableBufferPointer<ColumnPin>, _ row: Int) -> Int {
-        var count = 1
-        for index in pins.indices { count += pins[index].bytesMax(row) }
-        return count
+        writeInPieces(rows, into: &buffer, start: start, rowBytesMax: 1, valueBytesMax: 0, writeRow)
     }
 
     @inline(__always)
@@ -84,19 +41,6 @@ package struct LineReplyWriter: ReplyWriter {
             pins[index].write(row, &cursor, vectorFormat, powers)
         }
         cursor.byte(UInt8(ascii: "\n"))
-    }
-
-    /// Calls `body` with the memory of all columns pinned.
-    private func withPins<R>(
-        _ columns: ArraySlice<Column>,
-        _ pins: inout [ColumnPin],
-        _ body: (inout [ColumnPin]) -> R
-    ) -> R {
-        guard let column = columns.first else { return body(&pins) }
-        return column.withPin { pin in
-            pins.append(pin)
-            return withPins(columns.dropFirst(), &pins, body)
-        }
     }
 
     /// `text` with `?` in place of every control character, so that it fits on one line. The server's own messages have

@@ -19,6 +19,9 @@ package protocol ReplyWriter: Sendable {
     /// Appends rows to the reply that began at `start`. Returns false if the reply gets longer than `replyBytesMax`;
     /// some of the rows may then be missing.
     func writeRows(_ rows: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool
+
+    /// Appends a whole reply. A reply longer than `replyBytesMax` is replaced by a `LIMIT` error.
+    func write(_ rows: RowBlock, into buffer: inout ByteBuffer)
 }
 
 extension ReplyWriter {
@@ -27,8 +30,11 @@ extension ReplyWriter {
         3 + VectorText.textBytesMin(dimension: dimension, vectorFormat)
     }
 
-    /// Appends a whole reply. A reply longer than `replyBytesMax` is replaced by a `LIMIT` error.
     package func write(_ rows: RowBlock, into buffer: inout ByteBuffer) {
+        writeAsRows(rows, into: &buffer)
+    }
+
+    func writeAsRows(_ rows: RowBlock, into buffer: inout ByteBuffer) {
         let start = buffer.writerIndex
         beginRows(count: rows.count, into: &buffer)
         if !writeRows(rows, into: &buffer, start: start) { replaceByTooLong(in: &buffer, start: start) }

@@ -6,6 +6,19 @@ package import PackedStrings
 package struct RowBlock: Sendable {
     package var count: Int
     package var columns: [Column]
+    /// How RESP shapes the rows. In lines they are always rows.
+    package var shape = Shape.rows
+
+    package enum Shape: Sendable {
+        /// An array with an element for each row.
+        case rows
+        /// A map from the texts of the first column to those of the second.
+        case map
+        /// One text of lines `name:value`.
+        case properties
+        /// This value, and no rows. Only for verbs that lines do not have.
+        case value(ReplyValue)
+    }
 
     package init(count: Int, _ columns: [Column]) {
         self.count = count
@@ -15,10 +28,28 @@ package struct RowBlock: Sendable {
     /// The reply to a request that succeeded and has no rows.
     package static let empty = RowBlock(count: 0, [])
 
+    /// A reply that has a value in place of rows. Only for verbs that lines do not have.
+    package init(value: ReplyValue) {
+        self.init(count: 0, [])
+        shape = .value(value)
+    }
+
     /// One row as a block of its own.
     package func row(_ index: Int) -> RowBlock {
         RowBlock(count: 1, columns.map { Column($0.values.row(index), label: $0.label) })
     }
+}
+
+/// A value of RESP that is no table. In RESP2 a map is an array of names and values.
+package indirect enum ReplyValue: Sendable {
+    /// A word of the protocol, such as `PONG`.
+    case status(StaticString)
+    case text(String)
+    case bytes([UInt8])
+    case integer(Int64)
+    case list([ReplyValue])
+    case map([(name: String, value: ReplyValue)])
+    case null
 }
 
 /// One value for each row, all of one kind. A column with a label is written `label=value`.

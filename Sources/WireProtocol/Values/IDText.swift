@@ -32,9 +32,25 @@ package enum IDText {
         _ body: (UnsafeRawBufferPointer) -> Void
     ) throws(WireError) {
         try withDecoded(word) { id throws(WireError) in
-            guard (1...Limits.idBytesMax).contains(id.count) else { throw wrongLength(id.count) }
+            try checkLength(id)
             body(id)
         }
+    }
+
+    /// The id that consists of these bytes.
+    static func raw(_ word: UnsafeRawBufferPointer) throws(WireError) -> [UInt8] {
+        try checkLength(word)
+        return Array(word)
+    }
+
+    /// Appends the id that consists of these bytes.
+    static func appendRaw(_ word: UnsafeRawBufferPointer, to ids: inout PackedStrings) throws(WireError) {
+        try checkLength(word)
+        ids.append(word)
+    }
+
+    private static func checkLength(_ id: UnsafeRawBufferPointer) throws(WireError) {
+        guard (1...Limits.idBytesMax).contains(id.count) else { throw wrongLength(id.count) }
     }
 
     /// Calls `body` with the bytes that `word` spells. Does not check their number.

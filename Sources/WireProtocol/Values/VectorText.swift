@@ -1,17 +1,45 @@
 /// The two texts of a vector: `[0.1,0.2]` for people, or `f32:` and base64 of little-endian float32 numbers for
-/// programs.
+/// programs. A binary framing also has the bytes of the numbers themselves.
 package enum VectorText {
-    /// The raw values are the words of `HELLO 1 vectors=`.
+    /// The raw values are the words of `HELLO vectors=`.
     package enum Format: String, Sendable, CaseIterable {
         case text
         case base64 = "f32"
+        /// Four bytes a number, little-endian. Only in RESP.
+        case raw
     }
 
-    /// Reads a vector of any dimension in either format. Throws `BADVECTOR` if a number is not finite.
-    package static func read(_ word: UnsafeRawBufferPointer) throws(WireError) -> [Float] {
+    /// Reads a vector of any dimension. Throws `BADVECTOR` if a number is not finite.
+    ///
+    /// With `mayBeRaw`, a word that has not the form of a text is the numbers' own bytes. A text is printable ASCII
+    /// from `[` to `]`, or after `f32:`.
+    package static func read(_ word: UnsafeRawBufferPointer, mayBeRaw: Bool = false) throws(WireError) -> [Float] {
+        if mayBeRaw, !hasFormOfText(word) { return try readRaw(word) }
         if word.first == UInt8(ascii: "[") { return try readText(word) }
         if hasBase64Mark(word) { return try readBase64(UnsafeRawBufferPointer(rebasing: word[4...])) }
         throw WireError(.badVector, "got \(quoted(word)), expected a vector like [0.1,0.2] or f32:zczMPQ==")
+    }
+
+    private static func hasFormOfText(_ word: UnsafeRawBufferPointer) -> Bool {
+        let isMarked = word.first == UInt8(ascii: "[") && word.last == UInt8(ascii: "]") || hasBase64Mark(word)
+        return isMarked && word.isPrintableASCII
+    }
+
+    private static func readRaw(_ word: UnsafeRawBufferPointer) throws(WireError) -> [Float] {
+        guard word.count % 4 == 0, word.count > 0 else {
+            let got = word.isPrintableASCII ? quoted(word) : "\(word.count) bytes"
+            let expected = "a vector like [0.1,0.2] or f32:zczMPQ==, or 4 raw bytes for each number"
+            throw WireError(.badVector, "got \(got), expected \(expected)")
+        }
+        let values = [Float](unsafeUninitializedCapacity: word.count / 4) { room, initializedCount in
+            for index in 0..<word.count / 4 {
+                let bits = UInt32(littleEndian: word.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self))
+                room[index] = Float(bitPattern: bits)
+            }
+            initializedCount = word.count / 4
+        }
+        try checkFinite(values)
+        return values
     }
 
     private static func hasBase64Mark(_ word: UnsafeRawBufferPointer) -> Bool {
@@ -91,12 +119,15 @@ package enum VectorText {
             initializedCount = isBase64 ? byteCount / 4 : 0
         }
         guard isBase64 else { throw WireError(.badVector, "got a character that is none of base64's") }
-        guard allFinite(values) else {
-            let index = values.firstIndex { !$0.isFinite }!
-            let value = values[index].isNaN ? "nan" : "\(values[index])"
-            throw WireError(.badVector, "got \(value) as number \(index + 1), expected a finite number")
-        }
+        try checkFinite(values)
         return values
+    }
+
+    private static func checkFinite(_ values: [Float]) throws(WireError) {
+        guard !allFinite(values) else { return }
+        let index = values.firstIndex { !$0.isFinite }!
+        let value = values[index].isNaN ? "nan" : "\(values[index])"
+        throw WireError(.badVector, "got \(value) as number \(index + 1), expected a finite number")
     }
 
     private static func allFinite(_ values: [Float]) -> Bool {
@@ -114,6 +145,7 @@ package enum VectorText {
         // A digit for each number, the commas, and the brackets.
         case .text: 2 * dimension + 1
         case .base64: 4 + (dimension * MemoryLayout<Float>.size + 2) / 3 * 4
+        case .raw: dimension * MemoryLayout<Float>.size
         }
     }
 
@@ -140,13 +172,23 @@ extension TextCursor {
             byte(UInt8(ascii: "]"))
         case .base64:
             text("f32:")
-            #if _endian(big)
-            let swapped = values.map { $0.bitPattern.byteSwapped }
-            swapped.withUnsafeBytes { base64($0) }
-            #else
-            base64(UnsafeRawBufferPointer(values))
-            #endif
+            withLittleEndianBytes(of: values) { (cursor: inout TextCursor, bytes) in cursor.base64(bytes) }
+        case .raw:
+            withLittleEndianBytes(of: values) { (cursor: inout TextCursor, bytes) in cursor.bytes(bytes) }
         }
+    }
+
+    @inline(__always)
+    private mutating func withLittleEndianBytes(
+        of values: UnsafeBufferPointer<Float>,
+        _ body: (inout TextCursor, UnsafeRawBufferPointer) -> Void
+    ) {
+        #if _endian(big)
+        let swapped = values.map { $0.bitPattern.byteSwapped }
+        swapped.withUnsafeBytes { body(&self, $0) }
+        #else
+        body(&self, UnsafeRawBufferPointer(values))
+        #endif
     }
 
     mutating func vector(_ values: UnsafeBufferPointer<Float>, format: VectorText.Format) {

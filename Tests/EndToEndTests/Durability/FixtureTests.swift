@@ -47,6 +47,24 @@ struct FixtureTests {
         try TranscriptPlayer(conversation, pace: .lines, directory: fixture.copy()).play()
     }
 
+    /// Old versions had features of one record only.
+    @Test("an old directory takes long features", arguments: Fixture.all)
+    func takesLongFeatures(_ fixture: Fixture) throws {
+        let directory = try fixture.copy()
+        let json = "{\"text\":\"\(String(repeating: "x", count: 65_524))\"}"
+        var daemon = try DaemonProcess(directory: directory)
+        #expect(try daemon.connect().ask("FSET dot long \(json)").header == "OK 0")
+        try daemon.kill()
+        for _ in 0..<2 {
+            daemon = try DaemonProcess(directory: directory)
+            #expect(try daemon.connect().ask("FGET dot long").rows == ["long \(json)"])
+            try daemon.stop()
+        }
+        daemon = try DaemonProcess(directory: directory)
+        #expect(try daemon.connect().ask("DEL dot long").rows == ["long 1"])
+        try daemon.stop()
+    }
+
     /// Each time, the daemon is killed at a different moment of its start: before, during and after the migration. In
     /// each case the next daemon gives the answers of the released version.
     @Test("a kill in the middle of the migration loses nothing", arguments: Fixture.all)

@@ -8,11 +8,24 @@ import Testing
 @Suite struct VisibilityTests {
     static let roundCount = TestScale.isFull ? 10_000 : 1_000
 
-    @Test func anAcknowledgedWriteIsInTheNextAnswerOfAnyConnection() throws {
+    enum Framing: String, CaseIterable, Sendable {
+        case lines, resp2, resp3
+
+        func connect(to address: LineSocket.Address) throws -> any AskingSocket {
+            switch self {
+            case .lines: try LineSocket(to: address)
+            case .resp2: try RESPSocket(to: address, version: 2)
+            case .resp3: try RESPSocket(to: address, version: 3)
+            }
+        }
+    }
+
+    @Test(arguments: [(Framing.lines, Framing.lines), (.resp2, .lines), (.lines, .resp3)])
+    func anAcknowledgedWriteIsInTheNextAnswerOfAnyConnection(writing: Framing, reading: Framing) throws {
         let directory = try TemporaryDirectory()
         let daemon = try DaemonProcess(directory: directory, options: .init(flags: ["--checkpoint-bytes", "1048576"]))
-        let writer = try daemon.connect()
-        let reader = try LineSocket(to: daemon.unix)
+        let writer = try writing.connect(to: daemon.tcp)
+        let reader = try reading.connect(to: daemon.unix)
         #expect(try writer.ask("CREATE c dim=4").header == "OK 0")
         let load = try BackgroundLoad(daemon, connectionCount: 2)
         for round in 1...Self.roundCount {

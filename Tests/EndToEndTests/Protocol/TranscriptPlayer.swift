@@ -15,9 +15,15 @@ final class TranscriptPlayer {
         case whole
         /// The same as `whole`, over the Unix-domain socket.
         case wholeOverUnixSocket
+        /// Each line translated to RESP2, and its reply translated back.
+        case resp2
+        /// The same with RESP3.
+        case resp3
 
         var description: String { rawValue }
         var sendsAhead: Bool { self == .whole || self == .wholeOverUnixSocket }
+        var isRESP: Bool { self == .resp2 || self == .resp3 }
+        static let ofLines = allCases.filter { !$0.isRESP }
     }
 
     private let transcript: Transcript
@@ -25,6 +31,10 @@ final class TranscriptPlayer {
     private let directory: TemporaryDirectory
     private var daemon: DaemonProcess
     private var sockets: [Int: LineSocket] = [:]
+    private var translators: [Int: RESPSocket] = [:]
+    /// For each connection, the lines of a translated reply that have not been compared.
+    private var translatedLines: [Int: [[UInt8]]] = [:]
+    private var translatedCount = 0
     /// For each connection, the rows left in the reply that is being read.
     private var rowsLeft: [Int: Int] = [:]
     private var hasExited = false
@@ -53,8 +63,13 @@ final class TranscriptPlayer {
                 )
             }
         }
+        for (connection, lines) in translatedLines where !lines.isEmpty {
+            throw HarnessError("\(transcript.name) ends before the rows of connection \(connection)")
+        }
+        if pace.isRESP, translatedCount < 5 { throw HarnessError("\(transcript.name): few requests are translated") }
+        translators = [:]
         for (connection, socket) in sockets.sorted(by: { $0.key < $1.key }) {
-            guard rowsLeft[connection, default: 0] == 0 else {
+            guard rowsLeft[connection, default: 0] == 0 || pace.isRESP else {
                 throw HarnessError("\(transcript.name) ends before the rows of connection \(connection)")
             }
             let reply = try socket.ask("PING")
@@ -118,10 +133,12 @@ final class TranscriptPlayer {
             sockets[connection] = nil
         case .kill:
             sockets = [:]
+            translators = [:]
             try daemon.kill()
             try start(flags: transcript.flags)
         case .restart(let flags):
             sockets = [:]
+            translators = [:]
             if !hasExited { try daemon.stop() }
             try start(flags: flags)
         case .terminate:
@@ -131,6 +148,7 @@ final class TranscriptPlayer {
             guard status == .exited(code) else { throw HarnessError("got \(status), expected exit code \(code)") }
             hasExited = true
             sockets = [:]
+            translators = [:]
         }
     }
 
@@ -150,7 +168,35 @@ final class TranscriptPlayer {
         return socket
     }
 
+    private func translator(_ connection: Int) throws -> RESPSocket {
+        if let translator = translators[connection] { return translator }
+        let translator = try RESPSocket(to: daemon.tcp, version: pace == .resp2 ? 2 : 3)
+        translators[connection] = translator
+        return translator
+    }
+
+    /// Sends lines as RESP. What only lines can say goes as it is to a second connection, and its reply is read there.
+    private func translate(_ bytes: [UInt8], on connection: Int) throws {
+        for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast() {
+            if RESPSocket.canTranslate(line: Array(line)) {
+                try translator(connection).send(line: Array(line))
+                translatedLines[connection, default: []] += try translator(connection).readLines().map(Self.withoutRaw)
+                translatedCount += 1
+            } else {
+                let reply = try socket(connection).ask(String(decoding: line, as: UTF8.self))
+                translatedLines[connection, default: []] += ([reply.header] + reply.rows).map { Array($0.utf8) }
+            }
+        }
+    }
+
+    /// A message without its hint to raw vectors, which lines do not have.
+    private static func withoutRaw(_ line: [UInt8]) -> [UInt8] {
+        let hint = Array(", or 4 raw bytes for each number".utf8)
+        return line.suffix(hint.count) == hint[...] ? Array(line.dropLast(hint.count)) : line
+    }
+
     private func send(_ bytes: [UInt8], on connection: Int) throws {
+        if pace.isRESP { return try translate(bytes, on: connection) }
         let socket = try socket(connection)
         guard pace == .bytes else {
             try socket.send(bytes)
@@ -170,6 +216,12 @@ final class TranscriptPlayer {
 
     /// Reads a line, and tracks whether the next one is a header or a row.
     private func nextLine(on connection: Int) throws -> [UInt8] {
+        if pace.isRESP {
+            guard let line = translatedLines[connection]?.first else { throw HarnessError("there is no further line") }
+            translatedLines[connection]!.removeFirst()
+            rowsLeft[connection] = translatedLines[connection]!.count
+            return line
+        }
         let line = try socket(connection).readLine()
         if let left = rowsLeft[connection], left > 0 {
             rowsLeft[connection] = left - 1

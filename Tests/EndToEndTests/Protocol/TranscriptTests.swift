@@ -4,9 +4,31 @@ import Testing
 /// The real daemon gives the replies of every transcript of `protocol/`, however the client's bytes are split.
 @Suite("Transcripts", .timeLimit(.minutes(20)))
 struct TranscriptTests {
-    @Test("the daemon gives the expected replies", arguments: Transcript.all, TranscriptPlayer.Pace.allCases)
+    @Test("the daemon gives the expected replies", arguments: Transcript.all, TranscriptPlayer.Pace.ofLines)
     func isHeld(_ transcript: Transcript, pace: TranscriptPlayer.Pace) throws {
         try TranscriptPlayer(transcript, pace: pace).play()
+    }
+
+    /// The other transcripts are about lines, about the format of vectors, or have few requests that RESP can say.
+    @Test(
+        "the daemon gives the same replies over RESP",
+        arguments: Transcript.files.filter { overRESP.contains($0.name) },
+        [TranscriptPlayer.Pace.resp2, .resp3]
+    )
+    func isHeldOverRESP(_ transcript: Transcript, pace: TranscriptPlayer.Pace) throws {
+        try TranscriptPlayer(transcript, pace: pace).play()
+    }
+
+    static let overRESP: Set<String> = [
+        "clock.txt", "deployments.txt", "drift.txt", "durable.txt", "estimates.txt", "features.txt", "freqset.txt",
+        "items.txt", "logq.txt", "observe-return.txt", "observe.txt", "popular.txt", "sample.txt",
+        "sketch.txt", "swap.txt", "topk.txt", "ids.txt", "json.txt", "collections.txt", "arity.txt",
+        "readonly.txt", "memory.txt", "full.txt",
+    ]
+
+    @Test("every transcript that is replayed over RESP exists")
+    func transcriptsOverRESPExist() {
+        #expect(Self.overRESP.subtracting(Transcript.files.map(\.name)).isEmpty)
     }
 
     /// Each pair of consecutive transcripts is sent at once on one connection. So each transcript comes first once and
