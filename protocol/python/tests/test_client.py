@@ -87,7 +87,7 @@ def test_features(client: Any, songs: str) -> None:
     with pytest.raises(logq.BadRequest):
         client.fset(songs, "a", b"[1]")
     with pytest.raises(logq.LimitExceeded):
-        client.fset(songs, "a", {"x": "y" * 66_000})
+        client.fset(songs, "a", {"x": "y" * 900_000})
 
 
 def test_observations(client: Any, collection: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from logq import ProtocolError, ServerError, resp
 from logq.decimals import decimals
-from logq.resp import Acknowledgements, LineRows, Reader, VectorRows
+from logq.resp import Acknowledgements, LineRows, Reader, Table, VectorRows
 
 any_id = st.binary(min_size=1, max_size=255)
 hard_id = st.one_of(any_id, st.sampled_from([b"\r\n", b"\n", b"$1\r\na", b"-ERR\r\n", b"_\r\n", b"*2\r\n", b"a=b"]))
@@ -139,7 +139,11 @@ def test_requests_read_as_arrays_of_their_words(some: list[bytes]) -> None:
 
 
 @given(
-    ids, st.integers(1, 40), st.randoms(use_true_random=False), st.booleans(), st.sampled_from([b"f32:", b"[1,]", b""])
+    ids,
+    st.integers(1, 40),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+    st.sampled_from([b"f32:", b"[1,]", b"", b"a=", b"ab=", b"abc=", b"abcd=", b"_A1="]),
 )
 def test_puts_read_as_arrays(some: list[bytes], dim: int, random: Any, has_features: bool, begin: bytes) -> None:
     raw = bytearray(random.randbytes(len(some) * dim * 4))
@@ -161,8 +165,7 @@ def test_raw_vectors_that_spell_text_are_sent_as_base64() -> None:
     assert resp.raw_word(b"[1.5,20]") == b"f32:WzEuNSwyMF0="
     assert resp.raw_word(b"f32:AAAA").startswith(b"f32:Zj")
     assert resp.raw_word(b"[1.5,2\x00]") == b"[1.5,2\x00]"
-    assert resp.raw_word(b"like=abc") == b"like=abc"
-    assert resp.raw_word(b"like=abc", is_first_of_tail=True) == b"f32:bGlrZT1hYmM="
+    assert resp.raw_word(b"like=abc") == b"f32:bGlrZT1hYmM="
 
 
 @given(any_id)
@@ -222,6 +225,32 @@ def test_rows_of_flags(some: list[bytes], data: st.DataObject, places: list[int]
     flags = [data.draw(st.booleans()) for _ in some]
     (result,) = feed(LineRows(some, "f"), encode([[id, flag] for id, flag in zip(some, flags)]), places)
     assert result.tolist() == flags
+
+
+@given(st.sampled_from(["n", "nn", "niv", "nnvj", "nj", "nvnj"]), st.data(), st.integers(1, 9), cuts)
+def test_tables(kinds: str, data: st.DataObject, dim: int, places: list[int]) -> None:
+    number = st.floats(allow_nan=False, allow_infinity=False)
+    vector = st.binary(min_size=dim * 4, max_size=dim * 4)
+    columns = {
+        "n": st.one_of(number, number, number, st.none()),
+        "i": st.integers(0, 2**63 - 1),
+        "v": st.one_of(vector, vector, st.none()),
+        "j": st.one_of(st.binary(), st.none()),
+    }
+    rows = data.draw(st.lists(st.tuples(hard_id, *[columns[kind] for kind in kinds]), max_size=30))
+    table = [list(row) for row in rows]
+    got = feed(Table(kinds), encode(table), places, b"*1\r\n")
+    assert got[0] == [row[0] for row in table]
+    for index, kind in enumerate(kinds, 1):
+        column = [row[index] for row in table]
+        if kind == "n":
+            assert np.array([np.nan if value is None else value for value in column]).tobytes() == got[index].tobytes()
+        else:
+            assert list(got[index]) == column
+
+
+def test_a_table_can_be_an_error() -> None:
+    assert feed(Table("n"), b"-NOCOLLECTION no\r\n", [1, 5]).code == "NOCOLLECTION"
 
 
 @pytest.mark.parametrize("reader", [VectorRows([b"a", b"b"]), LineRows([b"a", b"b"], "n")])

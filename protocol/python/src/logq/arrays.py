@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Union, cast
+from typing import Any, Optional, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,15 @@ def as_numpy(value: Any) -> NDArray[Any]:
         return value
     if callable(getattr(value, "detach", None)):
         value = value.detach()
+    if "string" in str(getattr(value, "dtype", "")):
+        # TensorFlow ends the process if a tensor of strings is exported with DLPack.
+        return np.asarray(value)
     if callable(getattr(value, "__dlpack__", None)):
         device = getattr(value, "__dlpack_device__", None)
         if device is not None and int(device()[0]) not in (_CPU, _PINNED_BY_CUDA):
             move = getattr(value, "cpu", None)
             value = move() if callable(move) else np.asarray(value)
-        if "bfloat16" in str(getattr(value, "dtype", "")):
+        if _numpy_type(value) is not None:
             value = value.float() if callable(getattr(value, "float", None)) else np.asarray(value, np.float32)
         try:
             return cast("NDArray[Any]", np.from_dlpack(value))
@@ -38,6 +41,15 @@ def as_numpy(value: Any) -> NDArray[Any]:
             # This kind of number, or this tensor, cannot be shared.
             pass
     return np.asarray(value)
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _numpy_type(value: Any) -> Optional[type[np.float32]]:
+    """float32 for numbers of a type that numpy does not have, None for others."""
+    return np.float32 if "bfloat16" in str(getattr(value, "dtype", "")) else None
 
 
 def as_vectors(value: Any) -> NDArray[np.float32]:
@@ -68,7 +80,7 @@ def convert(array: NDArray[Any], like: Any) -> Any:
 
     A tensor of PyTorch in the memory of the CPU shares the memory of the array.
     """
-    module = type(like).__module__.partition(".")[0]
+    module = _library(like)
     if module == "torch":
         tensor = sys.modules["torch"].from_numpy(array)
         return tensor.to(like.device)

@@ -11,6 +11,7 @@ position of the first call have to stay in the buffer until the reader is done.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from itertools import repeat
@@ -69,20 +70,22 @@ def puts(
         raise ValueError(f"got {len(item_ids)} ids for {len(rows)} vectors")
     if not item_ids:
         return b""
-    size = vectors.shape[1] * 4
-    middle = b"\r\n$%d\r\n" % size
-    if max(map(len, item_ids)) > 255 or features is not None or _has_text_like_rows(vectors, rows):
+    middles = [b"\r\n$%d\r\n" % (vectors.shape[1] * 4)] * len(rows)
+    for index in _ambiguous_candidates(vectors):
+        rows[index] = raw_word(rows[index])
+        middles[index] = b"\r\n$%d\r\n" % len(rows[index])
+    if max(map(len, item_ids)) > 255 or features is not None:
         given: Iterable[Optional[bytes]] = repeat(None, len(rows)) if features is None else features
         verb = (b"PUT", collection)
         return b"".join(
-            request((*verb, id, raw_word(row)) if json is None else (*verb, id, raw_word(row), json))
+            request((*verb, id, row) if json is None else (*verb, id, row, json))
             for id, row, json in zip(item_ids, rows, given)
         )
     # What is between the vector of an item and the id of the next.
     head = b"\r\n*4\r\n" + words((b"PUT", collection))[:-2]
     heads = {length: head + _ID_BORDERS[length] for length in set(map(len, item_ids))}
     starts = [heads[length] for length in map(len, item_ids)]
-    return _joined(starts, item_ids, [middle] * len(rows), rows)
+    return _joined(starts, item_ids, middles, rows)
 
 
 def _joined(*columns: Sequence[bytes]) -> bytes:
@@ -104,20 +107,28 @@ def raw_rows(vectors: NDArray[np.float32]) -> list[bytes]:
 
 _TEXT_LIKE = re.compile(rb"(?:\[[ -~]*\]|f32:[ -~]*)\Z")
 _OPTION_LIKE = re.compile(rb"[A-Za-z_]+=")
+_IS_NAME = np.zeros(256, np.bool_)
+_IS_NAME[[byte for byte in range(128) if chr(byte).isalpha() or chr(byte) == "_"]] = True
 
 
-def _has_text_like_rows(vectors: NDArray[np.float32], rows: Sequence[bytes]) -> bool:
-    """Whether any row would be taken for text. Few rows even have the first and the last byte of a text."""
-    first = np.ascontiguousarray(vectors[:, 0], "<f4").view("<u4")
+def _ambiguous_candidates(vectors: NDArray[np.float32]) -> list[int]:
+    """The rows that :func:`raw_word` may have to encode: those that begin as text or as an option does."""
+    first = np.ascontiguousarray(vectors[:, 0], "<f4")
     last = np.ascontiguousarray(vectors[:, -1], "<f4").view("<u4")
-    is_bracketed = ((first & 0xFF) == 0x5B) & ((last >> 24) == 0x5D)
-    candidates = np.flatnonzero(is_bracketed | (first == int.from_bytes(b"f32:", "little")))
-    return any(_TEXT_LIKE.match(rows[index]) for index in candidates.tolist())
+    letters = first.view(np.uint8).reshape(-1, 4)
+    is_bracketed = (letters[:, 0] == 0x5B) & ((last >> 24) == 0x5D)
+    # Three letters and a `=` are a usual number, such as 0.056.
+    is_option = _IS_NAME[letters[:, 3]] | (letters[:, 3] == 0x3D)
+    for place in (2, 1):
+        is_option = (letters[:, place] == 0x3D) | (_IS_NAME[letters[:, place]] & is_option)
+    is_option &= _IS_NAME[letters[:, 0]]
+    is_base64 = first.view("<u4") == int.from_bytes(b"f32:", "little")
+    return np.flatnonzero(is_bracketed | is_option | is_base64).tolist()
 
 
-def raw_word(row: bytes, is_first_of_tail: bool = False) -> bytes:
-    """A vector as one word: its raw bytes. Those that spell another kind of word are encoded as ``f32:``."""
-    if _TEXT_LIKE.match(row) or (is_first_of_tail and _OPTION_LIKE.match(row)):
+def raw_word(row: bytes) -> bytes:
+    """A vector as one word: its raw bytes. Those that spell text or an option are encoded as ``f32:``."""
+    if _TEXT_LIKE.match(row) or _OPTION_LIKE.match(row):
         from base64 import b64encode
 
         return b"f32:" + b64encode(row)
@@ -302,6 +313,113 @@ class Acknowledgements(Reader):
             return position
         self._offset = position - start
         return -1
+
+
+class Table(Reader):
+    """Reads an array of rows ``id value value ...``. The result is a list of columns, three times as quickly as rows.
+
+    ``kinds`` has a letter for each column after the id: ``n`` number or null, ``i`` integer, ``v`` vector or null, and
+    for the last column ``j`` JSON or null. The columns ``n`` and ``i`` are arrays, the others are lists. A row of any
+    other form is read by :class:`Reader`.
+    """
+
+    def __init__(self, kinds: str) -> None:
+        super().__init__()
+        self._kinds = kinds
+        self._head = re.compile(rb"\*%d\r\n\$(\d{1,3})\r\n" % (1 + len(kinds)))
+        self._body: Optional[re.Pattern[bytes]] = None
+        self._count = -1
+        self._ids: list[Any] = []
+        self._values: list[Sequence[Any]] = []
+
+    def read(self, buffer: bytearray, start: int) -> int:
+        if self._count < 0:
+            line_end = buffer.find(b"\r\n", start)
+            if line_end < 0 or buffer[start] != 0x2A:
+                after = super().read(buffer, start)
+                if after >= 0 and not isinstance(self.result, ServerError):
+                    raise ProtocolError(f"got {self.result!r:.80}, expected rows")
+                return after
+            self._count = _integer(buffer, start + 1, line_end)
+            self._offset = line_end + 2 - start
+        position = start + self._offset
+        while len(self._values) < self._count:
+            if self._body is not None:
+                position = self._quick_rows(buffer, position, self._body)
+                if len(self._values) == self._count:
+                    break
+            one = Reader()
+            after = one.read(buffer, position)
+            if after < 0:
+                self._offset = position - start
+                return -1
+            row = one.result
+            if not isinstance(row, list) or len(row) != 1 + len(self._kinds) or not isinstance(row[0], bytes):
+                raise ProtocolError(f"got {row!r:.80}, expected a row of {1 + len(self._kinds)} columns")
+            self._ids.append(row[0])
+            self._values.append(row[1:])
+            if self._body is None:
+                self._body = _body_pattern(self._kinds, _vector_bytes(self._kinds, row))
+            position = after
+        self.result = self._columns()
+        return position
+
+    def _quick_rows(self, buffer: bytearray, position: int, body: re.Pattern[bytes]) -> int:
+        """Reads rows until one has another form or is not complete. Returns the position after the last."""
+        match_head, match_body, has_json = self._head.match, body.match, self._kinds.endswith("j")
+        add_id, add_values = self._ids.append, self._values.append
+        for _ in range(self._count - len(self._values)):
+            head = match_head(buffer, position)
+            if head is None:
+                break
+            begin = head.end()
+            end = begin + int(head[1])
+            found = match_body(buffer, end)
+            if found is None:
+                break
+            values: Sequence[Any] = found.groups()
+            after = found.end()
+            if has_json and values[-1] is not None:
+                last = after + int(values[-1])
+                if not buffer.startswith(b"\r\n", last):
+                    break
+                values = (*values[:-1], bytes(buffer[after:last]))
+                after = last + 2
+            add_id(buffer[begin:end])
+            add_values(values)
+            position = after
+        return position
+
+    def _columns(self) -> list[Any]:
+        columns: list[Any] = [list(map(bytes, self._ids))]
+        others: list[Any] = list(zip(*self._values)) if self._values else [()] * len(self._kinds)
+        for kind, values in zip(self._kinds, others):
+            try:
+                if kind == "n":
+                    values = np.array([np.nan if value is None else float(value) for value in values], np.float64)
+                elif kind == "i":
+                    values = np.array(list(map(int, values)), np.int64)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise ProtocolError(f"got a row without a number: {error}") from None
+            columns.append(values)
+        return columns
+
+
+def _vector_bytes(kinds: str, row: list[Any]) -> int:
+    place = kinds.find("v") + 1
+    return len(row[place] or b"") if place else 0
+
+
+@functools.lru_cache(maxsize=64)
+def _body_pattern(kinds: str, vector_bytes: int) -> re.Pattern[bytes]:
+    """What follows the id in a row whose vectors have this length."""
+    forms = {
+        "n": rb",([^\r\n]+)\r\n",
+        "i": rb":(-?\d+)\r\n",
+        "v": rb"(?:\$%d\r\n(.{%d})\r\n|_\r\n)" % (vector_bytes, vector_bytes),
+        "j": rb"(?:\$(\d+)\r\n|_\r\n)",
+    }
+    return re.compile(rb"\r\n" + b"".join(forms[kind] for kind in kinds), re.DOTALL)
 
 
 class _Rows(Reader):

@@ -28,7 +28,8 @@ PRODUCERS = 8
 
 _ERRORS_KEPT = 16
 _PAUSE_SECONDS_MIN = 0.02
-_PAUSE_SECONDS_MAX = 1.0
+# Short, because the steps of workers must stay within 64 of each other after the daemon is back.
+_PAUSE_SECONDS_MAX = 0.25
 
 
 @dataclass
@@ -133,6 +134,7 @@ class Trainer:
         self._errors: list[Exception] = []
         self._failures = 0
         self._outstanding = 0
+        self._outstanding_batches = 0
         self._completed = 0
         self._is_closing = False
 
@@ -228,11 +230,15 @@ class Trainer:
         Subtract it from every column of the logits, after they are divided by the temperature. Use this in place of
         :meth:`observe`. ``like``: a tensor whose library and device the result has.
 
-        It does not wait for what is queued. It is sent again as :meth:`observe` is, so it is counted once.
+        It waits for queued batches, because steps have to stay in order, but not for queued embeddings. It is sent
+        again as :meth:`observe` is, so it is counted once.
         """
         self._raise_errors()
         encoded = encode_ids(ids)
         with self._direct_lock:
+            with self._change:
+                # While the daemon was away, the thread may still wait before it connects again.
+                self._change.wait_for(lambda: not self._outstanding_batches)
             self._direct_number += 1
             result: LogQResult = self._insist(
                 lambda: self.client.observe_log_q(
@@ -318,6 +324,7 @@ class Trainer:
                 raise Unsent("the trainer is closed")
             self._queue.append(job)
             self._outstanding += 1
+            self._outstanding_batches += isinstance(job, _Observation)
             self._stats.queued_bytes += job.bytes
             self._change.notify_all()
 
@@ -438,6 +445,7 @@ class Trainer:
             self._completed += 1
             self._stats.queued_bytes -= job.bytes
             if isinstance(job, _Observation):
+                self._outstanding_batches -= 1
                 if job.lane is not None:
                     self._free_lanes.append(job.lane)
                 if not errors:

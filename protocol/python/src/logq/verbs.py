@@ -26,7 +26,7 @@ from .arrays import (
 )
 from .calls import Call, Effect, Request, one
 from .errors import ProtocolError, ServerError, Unsent
-from .resp import STATES, Acknowledgements, Greeting, LineRows, Reader, VectorRows
+from .resp import STATES, Acknowledgements, Greeting, LineRows, Reader, Table, VectorRows
 from .results import (
     Clock,
     Collection,
@@ -397,7 +397,7 @@ class Verbs:
         ``features`` is a mapping or JSON text for one id, a sequence of n for n ids. ``merge=True`` changes only the
         given keys; a key with the value None is removed (RFC 7396).
 
-        Errors: :class:`LimitExceeded` if the merged features would be over 65,535 bytes.
+        Errors: :class:`LimitExceeded` if the features, merged, would be longer than the daemon allows.
         """
         encoded = encode_ids(ids)
         texts = _features_of(features, is_one_id(ids), len(encoded))
@@ -637,9 +637,10 @@ class Verbs:
         if like is not None:
             options.append(b"like=" + resp.escaped(encode_id(like)))
         else:
-            options.append(resp.raw_word(resp.raw_rows(as_vector(query))[0], is_first_of_tail=True))
+            options.append(resp.raw_word(resp.raw_rows(as_vector(query))[0]))
         head = (b"TOPK", _text(collection), _number(k), *options)
-        return one(head, (), Reader, partial(self._topk_result, names))
+        reader = partial(Table, "n" + _kinds(names))
+        return one(head, (), reader, partial(self._topk_result, names))
 
     def topk_many(
         self, /, collection: str, k: int, queries: Any, *, except_ids: Optional[Sequence[IDs]] = None, **options: Any
@@ -655,13 +656,13 @@ class Verbs:
         calls = [self.topk(collection, k, vector, except_ids=ids, **options) for vector, ids in zip(vectors, excepted)]
         return _together(calls)
 
-    def _topk_result(self, names: list[str], rows: list[Any]) -> TopKResult:
-        ids, scores, *others = _transposed(rows, 2 + len(names))
-        return TopKResult(self.decoder(ids), _floats(scores), **_named(names, others))
+    def _topk_result(self, names: list[str], columns: list[Any]) -> TopKResult:
+        ids, scores, *others = columns
+        return TopKResult(self.decoder(ids), scores, **_named(names, others))
 
     def score(self, collection: str, query: Any, ids: IDs) -> Call[ScoreResult]:
         """The scores of ids for a query float32 [dim]: float64 [n], NaN where there is no embedding."""
-        word = resp.raw_word(resp.raw_rows(as_vector(query))[0], is_first_of_tail=True)
+        word = resp.raw_word(resp.raw_rows(as_vector(query))[0])
         head = [b"SCORE", _text(collection), word]
         reader = partial(LineRows, kinds="n")
         return self._by_id(head, encode_ids(ids), reader, _score_result, may_escape=False)
@@ -708,11 +709,12 @@ class Verbs:
             timeout_ms=timeout_ms,
         )
         head = (b"SAMPLE", _text(collection), _number(n), *options)
-        return one(head, (), Reader, partial(self._sample_result, names))
+        reader = partial(Table, "nn" + _kinds(names))
+        return one(head, (), reader, partial(self._sample_result, names))
 
-    def _sample_result(self, names: list[str], rows: list[Any]) -> SampleResult:
-        ids, q, expected, *others = _transposed(rows, 3 + len(names))
-        return SampleResult(self.decoder(ids), _floats(q), _floats(expected), **_named(names, others))
+    def _sample_result(self, names: list[str], columns: list[Any]) -> SampleResult:
+        ids, q, expected, *others = columns
+        return SampleResult(self.decoder(ids), q, expected, **_named(names, others))
 
 
 def say_hello() -> Call[dict[str, Any]]:
@@ -818,15 +820,16 @@ def _freq_result(parts: list[Any]) -> FreqResult:
     )
 
 
-def _transposed(rows: list[Any], count: int) -> list[Any]:
-    return [list(column) for column in zip(*rows)] if rows else [[] for _ in range(count)]
+def _kinds(names: Sequence[str]) -> str:
+    """The kinds of the columns of ``with=``."""
+    return "".join([{"rank": "i", "vector": "v", "logq": "n", "features": "j"}[name] for name in names])
 
 
 def _named(names: list[str], columns: list[Any]) -> dict[str, Any]:
     attributes: dict[str, tuple[str, Callable[[list[Any]], Any]]] = {
-        "rank": ("ranks", _integers),
+        "rank": ("ranks", lambda values: values),
         "vector": ("vectors", _vector_column),
-        "logq": ("log_q", _floats),
+        "logq": ("log_q", lambda values: values),
         "features": ("features", lambda values: [_feature(value) for value in values]),
     }
     return {attributes[name][0]: attributes[name][1](column) for name, column in zip(names, columns)}
