@@ -9,7 +9,7 @@ batch are the negatives. `libc6` is in nearly every batch, so without log q the 
     logqd --data ./data &
     protocol/examples/trainer_numpy.py --negatives in-batch,mixed,hard
 
-Each run makes a collection of its own, and drops it in the end. It takes about half a minute.
+Each run makes a collection of its own, and drops it in the end. All four runs take a few minutes on two cores.
 """
 
 from __future__ import annotations
