@@ -9,7 +9,7 @@ batch are the negatives. `libc6` is in nearly every batch, so without log q the 
     logqd --data ./data &
     protocol/examples/trainer_numpy.py --negatives in-batch,mixed,hard
 
-Each run makes a collection of its own, and drops it in the end. It takes about half a minute.
+Each run makes a collection of its own, and drops it in the end. All four runs take a few minutes on two cores.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class Model:
         return (np.log(total) - positive).mean(), self.items.apply(columns, item_gradient)
 
 
-def train(client, data, name, uses_log_q, negatives, epochs, steps_max):
+def train(client, data, name, uses_log_q, negatives, epochs, steps_max, questions):
     """Trains a model, with all embeddings in the daemon at every step. Returns recall@10."""
     random = np.random.default_rng(1)
     model = Model(data, random)
@@ -179,7 +179,7 @@ def train(client, data, name, uses_log_q, negatives, epochs, steps_max):
                     trainer.put(changed, normalized(model.items.values[changed])[0])
             trainer.flush()
             stats = trainer.stats
-        recall = evaluate(client, collection, model, data, positives)
+        recall = evaluate(client, collection, model, data, positives, questions)
     finally:
         client.drop(collection)
     seconds = time.monotonic() - begin
@@ -191,7 +191,7 @@ def train(client, data, name, uses_log_q, negatives, epochs, steps_max):
     return recall
 
 
-def evaluate(client, collection, model, data, positives, questions=4_000):
+def evaluate(client, collection, model, data, positives, questions):
     """The share of held-out pairs whose item is among the first ten answers, the known items left out."""
     wanted = {}
     for package, item in data.held_out:
@@ -209,10 +209,11 @@ def main():
     parser.add_argument("--negatives", default="in-batch,mixed,hard", help="runs with log q, separated by commas")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--steps", type=int, default=10**9, help="the most steps of a run")
+    parser.add_argument("--questions", type=int, default=4_000, help="packages to evaluate")
     options = parser.parse_args()
     data = Dependencies(DATA, np.random.default_rng(1))
     with logq.Client(options.url, decode_ids="int") as client:
-        arguments = (options.epochs, options.steps)
+        arguments = (options.epochs, options.steps, options.questions)
         without = train(client, data, "without log q", False, "in-batch", *arguments)
         for negatives in options.negatives.split(","):
             recall = train(client, data, f"{negatives}, log q", True, negatives, *arguments)

@@ -39,7 +39,7 @@ def feed(reader: Reader, reply: bytes, places: list[int], after: bytes = b"") ->
 
 
 def bulk(value: Optional[bytes]) -> bytes:
-    return b"_\r\n" if value is None else b"$%d\r\n%b\r\n" % (len(value), value)
+    return b"_\r\n" if value is None else resp.bulk(value)
 
 
 def encode(value: Any) -> bytes:
@@ -247,6 +247,19 @@ def test_tables(kinds: str, data: st.DataObject, dim: int, places: list[int]) ->
             assert np.array([np.nan if value is None else value for value in column]).tobytes() == got[index].tobytes()
         else:
             assert list(got[index]) == column
+
+
+@given(st.lists(st.tuples(hard_id, st.one_of(st.none(), st.floats(0, 1)), st.integers(0, 9)), max_size=20), cuts)
+def test_tables_with_labels(rows: list[Any], places: list[int]) -> None:
+    table: list[Any] = [[id, {b"q": q, b"last": last or None, b"state": b"seen"}] for id, q, last in rows]
+    if len(table) > 5:
+        # A later daemon may have more.
+        table[3][1][b"new"] = 1
+    ids, q, last, states = feed(Table("niw", (b"q", b"last", b"state")), encode(table), places)
+    assert ids == [row[0] for row in rows]
+    assert q.tobytes() == np.array([np.nan if row[1] is None else row[1] for row in rows], np.float64).tobytes()
+    assert last.tolist() == [row[2] or -1 for row in rows]
+    assert list(states) == [b"seen"] * len(rows)
 
 
 def test_a_table_can_be_an_error() -> None:

@@ -247,6 +247,19 @@ def test_a_killed_daemon_loses_nothing(own_daemon: Daemon) -> None:
         assert client.freq("c", np.arange(300)).count.tolist() == expected_counts.tolist()
 
 
+def test_ids_without_room_are_skipped(daemon: Daemon, collection: str) -> None:
+    with logq.Client(daemon.url) as client:
+        client.create(collection, 1, max_ids=2)
+        client.put(collection, ["a", "b"], [[1], [2]])
+        with logq.Trainer(client, collection, full="skip") as trainer:
+            trainer.observe(["a", "new", "newer"], 1)
+            trainer.flush(30)
+            assert trainer.log_q(["b", "new"], 2).shape == (2,)
+            assert trainer.stats.skipped_ids == 3
+        with pytest.raises(logq.TrainerError, match="LIMIT"), logq.Trainer(client, collection) as trainer:
+            trainer.observe(["a", "new"], 1)
+
+
 def test_statistics_are_a_copy(client: logq.Client, collection: str) -> None:
     with logq.Trainer(client, collection) as trainer:
         before: Any = trainer.stats

@@ -32,9 +32,14 @@ _ID_BORDERS = [b"\r\n$%d\r\n" % length for length in range(256)]
 # Requests
 
 
+def bulk(value: bytes) -> bytes:
+    """Encodes a word as a bulk string."""
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
 def words(values: Iterable[bytes]) -> bytes:
     """Encodes words as bulk strings."""
-    return b"".join([b"$%d\r\n%b\r\n" % (len(value), value) for value in values])
+    return b"".join(map(bulk, values))
 
 
 def ids(values: Sequence[bytes]) -> bytes:
@@ -318,15 +323,17 @@ class Acknowledgements(Reader):
 class Table(Reader):
     """Reads an array of rows ``id value value ...``. The result is a list of columns, three times as quickly as rows.
 
-    ``kinds`` has a letter for each column after the id: ``n`` number or null, ``i`` integer, ``v`` vector or null, and
-    for the last column ``j`` JSON or null. The columns ``n`` and ``i`` are arrays, the others are lists. A row of any
-    other form is read by :class:`Reader`.
+    ``kinds`` has a letter for each column after the id: ``n`` number or null, ``i`` integer or null, ``w`` word, ``v``
+    vector or null, and for the last column ``j`` JSON or null. The columns ``n`` and ``i`` are arrays with NaN and -1
+    for null, the others are lists. With ``labels``, a row is an id and a map with these keys. A row of any other form
+    is read by :class:`Reader`.
     """
 
-    def __init__(self, kinds: str) -> None:
+    def __init__(self, kinds: str, labels: tuple[bytes, ...] = ()) -> None:
         super().__init__()
         self._kinds = kinds
-        self._head = re.compile(rb"\*%d\r\n\$(\d{1,3})\r\n" % (1 + len(kinds)))
+        self._labels = labels
+        self._head = re.compile(rb"\*%d\r\n\$(\d{1,3})\r\n" % (2 if labels else 1 + len(kinds)))
         self._body: Optional[re.Pattern[bytes]] = None
         self._count = -1
         self._ids: list[Any] = []
@@ -354,12 +361,14 @@ class Table(Reader):
                 self._offset = position - start
                 return -1
             row = one.result
+            if self._labels and isinstance(row, list) and len(row) == 2 and isinstance(row[1], dict):
+                row = [row[0], *map(row[1].get, self._labels)]
             if not isinstance(row, list) or len(row) != 1 + len(self._kinds) or not isinstance(row[0], bytes):
                 raise ProtocolError(f"got {row!r:.80}, expected a row of {1 + len(self._kinds)} columns")
             self._ids.append(row[0])
             self._values.append(row[1:])
             if self._body is None:
-                self._body = _body_pattern(self._kinds, _vector_bytes(self._kinds, row))
+                self._body = _body_pattern(self._kinds, _vector_bytes(self._kinds, row), self._labels)
             position = after
         self.result = self._columns()
         return position
@@ -398,7 +407,7 @@ class Table(Reader):
                 if kind == "n":
                     values = np.array([np.nan if value is None else float(value) for value in values], np.float64)
                 elif kind == "i":
-                    values = np.array(list(map(int, values)), np.int64)
+                    values = np.array([-1 if value is None else int(value) for value in values], np.int64)
             except (TypeError, ValueError, OverflowError) as error:
                 raise ProtocolError(f"got a row without a number: {error}") from None
             columns.append(values)
@@ -411,15 +420,20 @@ def _vector_bytes(kinds: str, row: list[Any]) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _body_pattern(kinds: str, vector_bytes: int) -> re.Pattern[bytes]:
+def _body_pattern(kinds: str, vector_bytes: int, labels: tuple[bytes, ...]) -> re.Pattern[bytes]:
     """What follows the id in a row whose vectors have this length."""
     forms = {
-        "n": rb",([^\r\n]+)\r\n",
-        "i": rb":(-?\d+)\r\n",
+        "n": rb"(?:,([^\r\n]+)|_)\r\n",
+        "i": rb"(?::(-?\d+)|_)\r\n",
+        "w": rb"\$\d+\r\n([^\r\n]*)\r\n",
         "v": rb"(?:\$%d\r\n(.{%d})\r\n|_\r\n)" % (vector_bytes, vector_bytes),
         "j": rb"(?:\$(\d+)\r\n|_\r\n)",
     }
-    return re.compile(rb"\r\n" + b"".join(forms[kind] for kind in kinds), re.DOTALL)
+    columns = [forms[kind] for kind in kinds]
+    if labels:
+        columns = [b"\\" + bulk(label) + column for label, column in zip(labels, columns)]
+        columns.insert(0, b"%%%d\r\n" % len(labels))
+    return re.compile(rb"\r\n" + b"".join(columns), re.DOTALL)
 
 
 class _Rows(Reader):

@@ -42,6 +42,8 @@ class TrainerStats:
     """Batches that the daemon has acknowledged. Each is counted once."""
     observed_ids: int = 0
     """The ids in these batches."""
+    skipped_ids: int = 0
+    """Those of them that were not counted, because there was no room and ``full="skip"``."""
     repeated: int = 0
     """Requests that were sent again, because the connection ended or the daemon was busy."""
     connections: int = 0
@@ -94,7 +96,8 @@ class Trainer:
     - ``client``: a :class:`Client`, or the URL of the daemon.
     - ``run``: the name of this start of the trainer. It must be new at each start, and the same for all its workers.
       The default is random, for a trainer of one worker.
-    - ``producer``: the name of this worker, no other worker of the run has it. The default is random.
+    - ``producer``: the name of this worker, no other worker of the run has it. The default is random. A worker uses up
+      to nine of the 1,024 producers that a collection remembers: this name with ``-0`` to ``-7`` and ``-now``.
     - ``queue_bytes``: how much may be queued. A call that finds the queue full waits.
     - ``patience``: for how many seconds to go on trying while the daemon is away, or busy.
     - ``full="skip"``: do not count new ids if there is no room for them.
@@ -256,6 +259,8 @@ class Trainer:
         with self._change:
             self._stats.observations += 1
             self._stats.observed_ids += len(encoded)
+            if self._full == "skip":
+                self._stats.skipped_ids += int((result.states == "unseen").sum())
         values = result.log_q.astype(dtype, copy=False)
         return values if like is None else convert(values, like)
 
@@ -428,6 +433,9 @@ class Trainer:
             job = self._sent.popleft()
             if isinstance(job, _Observation):
                 errors = [result] if isinstance(result, ServerError) else []
+                if isinstance(result, list):
+                    with self._change:
+                        self._stats.skipped_ids += len(result)
             else:
                 errors = list(result.values())
             if any(isinstance(error, (Busy, Draining)) for error in errors):

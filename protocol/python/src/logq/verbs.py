@@ -555,10 +555,11 @@ class Verbs:
     def freq(self, collection: str, ids: IDs, *, batch: Optional[int] = None) -> Call[FreqResult]:
         """All statistics and estimates of ids. ``batch``: the number of draws, for ``expected``.
 
-        Cost: about 15 microseconds for an id. :meth:`log_q` is cheaper.
+        Cost: about 6 microseconds for an id. :meth:`log_q` is cheaper.
         """
         head = [b"FREQ", _text(collection), *_options(batch=batch)]
-        return self._by_id(head, encode_ids(ids), lambda _: Reader(), _freq_result)
+        reader: Callable[[Sequence[bytes]], Reader] = lambda _: Table("nnnnniw", _FREQ_LABELS)  # noqa: E731
+        return self._by_id(head, encode_ids(ids), reader, _freq_result)
 
     def popular(
         self,
@@ -732,12 +733,13 @@ def _greeting(reply: Any) -> dict[str, Any]:
 def _parts(ids: list[bytes], limits: Limits) -> Iterator[list[bytes]]:
     """The ids in parts, each of which fits into one request."""
     bytes_max = max(limits.max_line_bytes - 4096, 4096)
-    if len(ids) <= limits.max_ids and sum(map(len, ids)) + 9 * len(ids) <= bytes_max:
+    if len(ids) <= limits.max_ids and sum(map(len, ids)) + len(ids) <= bytes_max:
         yield ids
         return
     start = size = 0
     for index, id in enumerate(ids):
-        bytes_of_id = len(id) + 9
+        # The daemon counts the bytes of each word, and one more.
+        bytes_of_id = len(id) + 1
         if index > start and (index - start >= limits.max_ids or size + bytes_of_id > bytes_max):
             yield ids[start:index]
             start, size = index, 0
@@ -804,20 +806,13 @@ def _score_result(parts: list[Any]) -> ScoreResult:
     return ScoreResult(~np.isnan(scores), scores)
 
 
+_FREQ_LABELS = (b"q", b"p", b"expected", b"gap", b"count", b"last", b"state")
+
+
 def _freq_result(parts: list[Any]) -> FreqResult:
-    rows = [row[1] for rows in parts for row in rows]
-    q, p, expected, gap, count = (
-        _floats([row.get(name) for row in rows]) for name in (b"q", b"p", b"expected", b"gap", b"count")
-    )
-    return FreqResult(
-        q=q,
-        p=p,
-        expected=expected,
-        gap=gap,
-        count=count,
-        last=_integers([row.get(b"last") for row in rows]),
-        states=_state_column([row.get(b"state") for row in rows]),
-    )
+    states = _state_column([state for part in parts for state in part[7]])
+    q, p, expected, gap, count, last = (_joined(parts, column) for column in range(1, 7))
+    return FreqResult(q=q, p=p, expected=expected, gap=gap, count=count, last=last, states=states)
 
 
 def _kinds(names: Sequence[str]) -> str:
