@@ -132,3 +132,43 @@ def test_addresses() -> None:
 def test_other_addresses_are_refused(url: str) -> None:
     with pytest.raises(logq.Unsent, match="TLS" if url.startswith("logqs") else "got"):
         Address.parse(url)
+
+
+# Other libraries, if they are installed
+
+
+def test_tensors_of_pytorch() -> None:
+    torch = pytest.importorskip("torch")
+    tensor = torch.arange(6.0, requires_grad=True).reshape(2, 3)
+    vectors = as_vectors(tensor)
+    assert vectors.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert vectors.ctypes.data == tensor.data_ptr()
+    assert as_vectors(tensor.to(torch.bfloat16)).tolist() == vectors.tolist()
+    assert as_vectors(tensor.to(torch.float64)).dtype == np.float32
+    assert encode_ids(torch.tensor([1, 2])) == [b"1", b"2"]
+    array = np.ones(3, np.float32)
+    converted = convert(array, like=tensor)
+    assert converted.data_ptr() == array.ctypes.data
+
+
+def test_tensors_of_tensorflow() -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    tensor = tensorflow.reshape(tensorflow.range(6.0), (2, 3))
+    assert as_vectors(tensor).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert np.shares_memory(as_vectors(tensor), as_vectors(tensor))
+    assert as_vectors(tensorflow.cast(tensor, tensorflow.bfloat16)).dtype == np.float32
+    assert as_vectors(tensorflow.Variable(tensor)).shape == (2, 3)
+    assert encode_ids(tensorflow.constant(["a", "b"])) == [b"a", b"b"]
+    assert encode_ids(tensorflow.constant([1, 2])) == [b"1", b"2"]
+    assert convert(np.ones(3), like=tensor).shape == (3,)
+
+
+def test_tensors_of_jax() -> None:
+    jax = pytest.importorskip("jax")
+    tensor = jax.numpy.arange(6.0).reshape(2, 3)
+    vectors = as_vectors(tensor)
+    assert vectors.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert vectors.ctypes.data == tensor.unsafe_buffer_pointer()
+    assert as_vectors(tensor.astype(jax.numpy.bfloat16)).dtype == np.float32
+    assert encode_ids(jax.numpy.array([1, 2])) == [b"1", b"2"]
+    assert isinstance(convert(np.ones(3, np.float32), like=tensor), jax.Array)
