@@ -147,7 +147,7 @@ def test_requests_read_as_arrays_of_their_words(some: list[bytes]) -> None:
 )
 def test_puts_read_as_arrays(some: list[bytes], dim: int, random: Any, has_features: bool, begin: bytes) -> None:
     raw = bytearray(random.randbytes(len(some) * dim * 4))
-    raw[: len(begin)] = begin
+    raw[: len(begin)] = begin[: len(raw)]
     vectors = np.frombuffer(bytes(raw), "<f4").reshape(len(some), dim)
     features = [b"{}" if random.random() < 0.5 else None for _ in some] if has_features else None
     encoded = resp.puts(b"songs", some, vectors, features)
