@@ -437,7 +437,12 @@ def _body_pattern(kinds: str, vector_bytes: int, labels: tuple[bytes, ...]) -> r
 
 
 class _Rows(Reader):
-    """Reads an array with one row for each id of the request, in their order. So the ids need not be read."""
+    """Reads an array with one row for each id of the request, in their order. So the ids need not be read.
+
+    A few rows are read by :class:`Reader`, because numpy pays only from some dozen on.
+    """
+
+    _FEW = 16
 
     def __init__(self, ids: Sequence[bytes], columns: int) -> None:
         super().__init__()
@@ -448,12 +453,10 @@ class _Rows(Reader):
     def read(self, buffer: bytearray, start: int) -> int:
         if self._head < 0:
             line_end = buffer.find(b"\r\n", start)
-            if line_end < 0:
-                return super().read(buffer, start)
-            if buffer[start] != 0x2A:
+            if len(self._ids) < self._FEW or line_end < 0 or buffer[start] != 0x2A:
                 after = super().read(buffer, start)
                 if after >= 0 and not isinstance(self.result, ServerError):
-                    raise ProtocolError(f"got {self.result!r}, expected rows")
+                    self.result = self._general_result(self._checked(self.result))
                 return after
             if _integer(buffer, start + 1, line_end) != len(self._ids):
                 got = bytes(buffer[start + 1 : line_end]).decode("ascii", "replace")
@@ -462,13 +465,16 @@ class _Rows(Reader):
         return self._read_rows(buffer, start)
 
     def _read_rows(self, buffer: bytearray, start: int) -> int:
+        """Reads many rows, as far as they have arrived."""
         raise NotImplementedError
 
-    def _read_generally(self, buffer: bytearray, start: int) -> list[Any]:
-        reader = Reader()
-        if reader.read(buffer, start) < 0:
-            raise ProtocolError("got rows with more lines than expected")
-        rows = cast("list[Any]", reader.result)
+    def _general_result(self, rows: list[Any]) -> Any:
+        """The result from rows that :class:`Reader` has read."""
+        raise NotImplementedError
+
+    def _checked(self, rows: Any) -> list[Any]:
+        if not isinstance(rows, list) or len(rows) != len(self._ids):
+            raise ProtocolError(f"got {rows!r:.80}, expected {len(self._ids)} rows")
         for row, id in zip(rows, self._ids):
             if not isinstance(row, list) or len(row) != self._columns or row[0] != id:
                 raise ProtocolError(f"got {row!r:.80}, expected a row of {self._columns} columns for {id!r:.80}")
@@ -487,16 +493,18 @@ class VectorRows(_Rows):
 
     def __init__(self, ids: Sequence[bytes]) -> None:
         super().__init__(ids, 2)
+        self._row = 0
+        # The length of a vector with its header and its end, once it is known.
+        self._tail = 0
+        self._header = b""
+        if len(ids) < self._FEW:
+            return
         lengths = np.fromiter(map(len, ids), np.intp, len(ids))
         # A row is `*2`, the id, and the vector. This is the length of the first two.
         self._fronts = 10 + lengths + (lengths >= 10) + (lengths >= 100)
         self._sums = np.concatenate([np.zeros(1, np.intp), np.cumsum(self._fronts)])
         # The places of the vectors from the start of the reply, -1 for an id without one.
         self._places = np.full(len(ids), -1, np.intp)
-        self._row = 0
-        # The length of a vector with its header and its end, once it is known.
-        self._tail = 0
-        self._header = b""
 
     def _read_rows(self, buffer: bytearray, start: int) -> int:
         count = len(self._ids)
@@ -563,6 +571,10 @@ class VectorRows(_Rows):
         self._row += len(places)
         return position
 
+    def _general_result(self, rows: list[Any]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        values = [row[1] for row in rows]
+        return np.array([value is not None for value in values], np.bool_), vector_column(values)
+
     def _vectors(self, buffer: bytearray, start: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         found = self._places >= 0
         head, tail = len(self._header), self._tail
@@ -584,6 +596,20 @@ class VectorRows(_Rows):
     def _check(buffer: bytearray, places: NDArray[np.intp], expected: bytes) -> None:
         if not (_windows(buffer, places, len(expected)).view(np.uint8) == _tiled(expected, len(places))).all():
             raise ProtocolError(f"got another text than {expected!r} at the end of a value")
+
+
+def vector_column(values: Sequence[Optional[bytes]]) -> NDArray[np.float32]:
+    """float32 [n, dim] of raw vectors, zero where there is none."""
+    if not all(value is None or isinstance(value, bytes) for value in values):
+        raise ProtocolError("got a vector that is no bulk string")
+    lengths = {len(value) for value in values if value is not None}
+    if not lengths:
+        return np.zeros((len(values), 0), np.float32)
+    if len(lengths) > 1 or min(lengths) % 4 or not min(lengths):
+        raise ProtocolError("got vectors of different lengths")
+    size = lengths.pop()
+    joined = b"".join([bytes(size) if value is None else value for value in values])
+    return np.frombuffer(bytearray(joined), "<f4").reshape(len(values), size // 4)
 
 
 def _windows(buffer: bytearray, places: NDArray[np.intp], size: int) -> NDArray[np.void]:
@@ -623,7 +649,10 @@ class LineRows(_Rows):
         after = int(ends[-1]) + 1 if len(ends) else position
         if self._feeds or not self._ids:
             del text
-            self.result = self._general_columns(self._read_generally(buffer, start))
+            reader = Reader()
+            if reader.read(buffer, start) < 0:
+                raise ProtocolError("got rows with more lines than expected")
+            self.result = self._general_result(self._checked(reader.result))
         else:
             self.result = self._quick_columns(buffer, text, ends.reshape(len(self._ids), self._lines))
         return after
@@ -676,16 +705,19 @@ class LineRows(_Rows):
         codes = text[starts] * np.uint16(256) + text[starts + 1]
         return cast("NDArray[np.str_]", STATES[_STATE_OF_CODE[codes]])
 
-    def _general_columns(self, rows: list[Any]) -> list[NDArray[Any]]:
+    def _general_result(self, rows: list[Any]) -> list[NDArray[Any]]:
         columns: list[NDArray[Any]] = []
-        for index, kind in enumerate(self._kinds, 1):
-            values = [row[index] for row in rows]
-            if kind == "n":
-                columns.append(np.array([np.nan if value is None else value for value in values], np.float64))
-            elif kind == "f":
-                columns.append(np.array(values, np.bool_))
-            else:
-                columns.append(np.array([value.decode() for value in values], STATES.dtype))
+        try:
+            for index, kind in enumerate(self._kinds, 1):
+                values = [row[index] for row in rows]
+                if kind == "n":
+                    columns.append(np.array([np.nan if value is None else value for value in values], np.float64))
+                elif kind == "f":
+                    columns.append(np.array(values, np.bool_))
+                else:
+                    columns.append(np.array([value.decode() for value in values], STATES.dtype))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ProtocolError(f"got a row of another form: {error}") from None
         return columns
 
 

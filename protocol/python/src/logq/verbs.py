@@ -158,18 +158,6 @@ def _integers(values: Sequence[Any]) -> NDArray[np.int64]:
     return np.array([-1 if value is None else value for value in values], np.int64)
 
 
-def _vector_column(values: Sequence[Optional[bytes]]) -> NDArray[np.float32]:
-    """float32 [n, dim], zero where there is none."""
-    lengths = {len(value) for value in values if value is not None}
-    if not lengths:
-        return np.zeros((len(values), 0), np.float32)
-    if len(lengths) > 1 or min(lengths) % 4:
-        raise ProtocolError("got vectors of different lengths")
-    size = lengths.pop()
-    joined = b"".join([bytes(size) if value is None else value for value in values])
-    return np.frombuffer(bytearray(joined), "<f4").reshape(len(values), size // 4)
-
-
 def _feature(value: Optional[bytes]) -> Any:
     return None if value is None else json.loads(value)
 
@@ -823,7 +811,7 @@ def _kinds(names: Sequence[str]) -> str:
 def _named(names: list[str], columns: list[Any]) -> dict[str, Any]:
     attributes: dict[str, tuple[str, Callable[[list[Any]], Any]]] = {
         "rank": ("ranks", lambda values: values),
-        "vector": ("vectors", _vector_column),
+        "vector": ("vectors", resp.vector_column),
         "logq": ("log_q", lambda values: values),
         "features": ("features", lambda values: [_feature(value) for value in values]),
     }
