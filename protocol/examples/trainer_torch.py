@@ -63,7 +63,8 @@ def train(client, collection, data, uses_log_q, device, steps_max):
                     logits = logits - log_q
                 # A column that repeats the row's own item is not a negative.
                 repeats = (columns == columns[:, None]) ^ torch.eye(BATCH, dtype=torch.bool, device=device)
-                loss = cross_entropy(logits.masked_fill(repeats, -1e30), torch.arange(BATCH, device=device))
+                positives = torch.arange(BATCH, device=device)
+                loss = cross_entropy(logits.masked_fill(repeats, -1e30), positives, reduction="sum")
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, cast
@@ -103,6 +104,14 @@ class AsyncConnection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
+    def is_fresh(self) -> bool:
+        """Whether an idle connection is still open. The loop may not have seen its end yet."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        return not poll.poll(0)
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -185,8 +194,9 @@ class AsyncPool:
     def _take_idle(self) -> Optional[AsyncConnection]:
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open:
+            if connection.is_fresh():
                 return connection
+            connection.close()
         return None
 
     def close(self) -> None:
