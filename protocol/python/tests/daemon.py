@@ -36,6 +36,11 @@ class Daemon:
         self.start()
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         return f"logq+unix://{self.socket_path}"
 

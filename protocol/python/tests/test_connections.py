@@ -205,6 +205,7 @@ def test_a_daemon_without_room_for_connections(make_client: Any, tmp_path: Path)
         daemon.stop()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_process_makes_connections_of_its_own(daemon: Daemon) -> None:
     with logq.Client(daemon.url) as client:
