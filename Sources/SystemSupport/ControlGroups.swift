@@ -8,7 +8,7 @@ package enum ControlGroups {
     /// test can use a directory in place of the real system.
     package static func memoryLimit(root: String = "") -> AvailableMemory? {
         let groups = linesOfFile(root + "/proc/self/cgroup").compactMap(Membership.init)
-        let mounts = linesOfFile(root + "/proc/self/mountinfo").compactMap(Mount.init)
+        let mounts = MountEntry.all(root: root).compactMap(Mount.init)
         let found = mounts.flatMap { mount in
             groups.first { $0.isVersion2 == mount.isVersion2 }.map { limits(of: $0, in: mount, root) } ?? []
         }
@@ -46,29 +46,25 @@ package enum ControlGroups {
         }
     }
 
-    /// A line of `/proc/self/mountinfo` that mounts a hierarchy with memory limits:
-    ///
-    ///     number parent device root point options ... - type source options
+    /// A mount of a hierarchy with memory limits.
     private struct Mount {
         let isVersion2: Bool
         /// The group at which the mount begins.
         private let root: String
         let point: String
 
-        init?(_ line: String) {
-            let fields = line.split(separator: " ")
-            guard let dash = fields.firstIndex(of: "-"), dash >= 5, fields.count > dash + 3 else { return nil }
-            switch fields[dash + 1] {
+        init?(_ entry: MountEntry) {
+            switch entry.type {
             case "cgroup2":
                 isVersion2 = true
             case "cgroup":
-                guard fields[dash + 3].split(separator: ",").contains("memory") else { return nil }
+                guard entry.options.contains("memory") else { return nil }
                 isVersion2 = false
             default:
                 return nil
             }
-            root = Self.unescaped(fields[3])
-            point = Self.unescaped(fields[4])
+            root = entry.root
+            point = entry.point
         }
 
         /// The path of a group below the mount, empty for the group at which the mount begins. A group outside the
@@ -78,11 +74,6 @@ package enum ControlGroups {
             guard group.hasPrefix(base + "/"), !group.split(separator: "/").contains("..") else { return "" }
             let path = String(group.dropFirst(base.count))
             return path == "/" ? "" : path
-        }
-
-        /// The kernel writes a space as `\040` and a backslash as `\134`.
-        private static func unescaped(_ field: Substring) -> String {
-            String(field).replacing("\\040", with: " ").replacing("\\134", with: "\\")
         }
     }
 }

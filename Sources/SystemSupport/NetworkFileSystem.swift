@@ -13,7 +13,7 @@ package enum NetworkFileSystem {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
         let device = Self.device(status.st_dev)
-        let mount = linesOfFile(root + "/proc/self/mountinfo").lazy.compactMap(Mount.init).first { $0.device == device }
+        let mount = MountEntry.all(root: root).first { $0.device == device }
         return mount.flatMap { isRemote($0.type) ? $0.type : nil }
         #endif
     }
@@ -31,23 +31,7 @@ package enum NetworkFileSystem {
         type == "fuse" || type.hasPrefix("fuse.")
             || [
                 "9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "lustre", "nfs", "nfs4", "ocfs2", "prl_fs", "smb3",
-                "smbfs",
-                "vboxsf", "virtiofs", "vmhgfs",
+                "smbfs", "vboxsf", "virtiofs", "vmhgfs",
             ].contains(type)
-    }
-
-    /// A line of `/proc/self/mountinfo`:
-    ///
-    ///     number parent device root point options ... - type source options
-    private struct Mount {
-        let device: String
-        let type: String
-
-        init?(_ line: String) {
-            let fields = line.split(separator: " ")
-            guard let dash = fields.firstIndex(of: "-"), dash >= 5, fields.count > dash + 1 else { return nil }
-            device = String(fields[2])
-            type = String(fields[dash + 1])
-        }
     }
 }
