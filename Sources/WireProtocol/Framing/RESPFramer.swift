@@ -41,7 +41,7 @@ package struct RESPFramer {
     /// The next request, or the loss of the framing. Nil if the request is not complete or the framing was lost before.
     package mutating func next() -> RequestFrame? {
         guard !isLost else { return nil }
-        // The buffer is moved out, because its bytes may not be read while the scan changes other fields.
+        // A second reference to the buffer, because its bytes may not be read through `self` while the scan changes it.
         let bytes = buffer
         do throws(WireError) {
             let isComplete = try bytes.withUnsafeReadableBytes { bytes throws(WireError) in try scan(bytes) }
@@ -71,7 +71,10 @@ package struct RESPFramer {
 
     package mutating func consume(byteCount: Int) {
         buffer.moveReaderIndex(forwardBy: byteCount)
-        beginRequest()
+        // Give back the memory of a long request.
+        words.removeAll(keepingCapacity: words.count <= 1_024)
+        wordCount = nil
+        lineByteCount = 0
         position = 0
         if buffer.readableBytes == 0 {
             buffer = ByteBuffer()
@@ -79,39 +82,28 @@ package struct RESPFramer {
         }
     }
 
-    private mutating func beginRequest() {
-        // Give back the memory of a long request.
-        words.removeAll(keepingCapacity: words.count <= 1_024)
-        wordCount = nil
-        lineByteCount = 0
-    }
-
     // MARK: Scanning
 
     /// Finds further words. Returns whether the request is complete.
     private mutating func scan(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> Bool {
-        while true {
-            guard let wordCount else {
-                guard let header = try header(bytes, mark: UInt8(ascii: "*"), of: "a request") else { return false }
-                try begin(header)
-                continue
-            }
-            while words.count < wordCount {
-                guard try scanWord(bytes) else { return false }
-            }
-            return true
+        if wordCount == nil { wordCount = try scanWordCount(bytes) }
+        guard let wordCount else { return false }
+        while words.count < wordCount {
+            guard try scanWord(bytes) else { return false }
         }
+        return true
     }
 
-    /// Begins a request with this number of words. A null has none.
-    private mutating func begin(_ header: Header) throws(WireError) {
+    /// The number of words of the request that begins; nil if its header is not complete. A null has none.
+    private mutating func scanWordCount(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> Int? {
+        guard let header = try header(bytes, mark: UInt8(ascii: "*"), of: "a request") else { return nil }
         position = header.end
         // A line has a byte and a space or a line end for each word.
         let wordsMax = (lineBytesMax + 1) / 2
         guard header.number <= wordsMax else {
             throw WireError(.limit, "got a request of \(header.number) words, expected at most \(wordsMax)")
         }
-        wordCount = max(0, header.number)
+        return max(0, header.number)
     }
 
     private mutating func scanWord(_ bytes: UnsafeRawBufferPointer) throws(WireError) -> Bool {

@@ -15,8 +15,8 @@ extension ColumnPin {
         case .vectors(let values, let dimension, let isPresent):
             guard isPresent?[row] ?? true else { return cursor.null(version) }
             let vector = nextVector(values, dimension)
-            if format == .raw { cursor.header("$", dimension * MemoryLayout<Float>.size) }
             if format == .raw {
+                cursor.header("$", dimension * MemoryLayout<Float>.size)
                 cursor.vector(vector, format: .raw, powers: powers)
                 cursor.lineEnd()
             } else {
