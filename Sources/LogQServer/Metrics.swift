@@ -38,40 +38,32 @@ final class Metrics: Sendable {
         zip(WireErrorCode.allCases, codes).first { $0.0 == code }?.1.count.load(ordering: .relaxed) ?? 0
     }
 
-    /// Adds the counts of one connection.
-    func add(_ counts: RequestCounts) {
-        for (verb, count) in zip(verbs, counts.byVerb) {
-            if count.requests > 0 { verb.requestCount.wrappingAdd(count.requests, ordering: .relaxed) }
-            if count.errors > 0 { verb.errorCount.wrappingAdd(count.errors, ordering: .relaxed) }
-        }
-        guard !counts.byCode.isEmpty else { return }
-        for (code, counter) in zip(WireErrorCode.allCases, codes) {
-            if let count = counts.byCode[code] { counter.count.wrappingAdd(count, ordering: .relaxed) }
-        }
+    /// Adds to the counts of a verb. Nil stands for requests without a known verb.
+    fileprivate func add(_ requestCount: Int, of verb: Int?) {
+        verbs[verb ?? Verbs.resp.count].requestCount.wrappingAdd(requestCount, ordering: .relaxed)
+    }
+
+    func addError(_ code: WireErrorCode, of verb: Int?) {
+        verbs[verb ?? Verbs.resp.count].errorCount.wrappingAdd(1, ordering: .relaxed)
+        guard let counter = zip(WireErrorCode.allCases, codes).first(where: { $0.0 == code })?.1 else { return }
+        counter.count.wrappingAdd(1, ordering: .relaxed)
     }
 }
 
-/// The requests and errors of one connection that are not in `Metrics` yet. It adds them once a burst.
+/// The last requests of one connection, all of one verb, that are not in `Metrics` yet. Most bursts have one verb, so
+/// they cost one atomic addition.
 struct RequestCounts {
-    /// In the order of `Metrics.verbs`.
-    fileprivate var byVerb = [(requests: Int, errors: Int)](repeating: (0, 0), count: Verbs.resp.count + 1)
-    fileprivate var byCode: [WireErrorCode: Int] = [:]
-    private(set) var isEmpty = true
+    private var verb: Int?
+    private var count = 0
 
-    mutating func addRequest(of verb: Int?) {
-        byVerb[verb ?? Verbs.resp.count].requests += 1
-        isEmpty = false
+    mutating func addRequest(of verb: Int?, _ metrics: Metrics) {
+        if verb != self.verb { move(to: metrics) }
+        self.verb = verb
+        count += 1
     }
 
-    mutating func addError(_ code: WireErrorCode, of verb: Int?) {
-        byCode[code, default: 0] += 1
-        byVerb[verb ?? Verbs.resp.count].errors += 1
-        isEmpty = false
-    }
-
-    mutating func removeAll() {
-        for index in byVerb.indices { byVerb[index] = (0, 0) }
-        byCode.removeAll()
-        isEmpty = true
+    mutating func move(to metrics: Metrics) {
+        if count > 0 { metrics.add(count, of: verb) }
+        count = 0
     }
 }

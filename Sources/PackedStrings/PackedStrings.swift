@@ -39,6 +39,13 @@ package struct PackedStrings: Sendable, Equatable {
         ends.reserveCapacity(strings)
     }
 
+    /// Removes all strings. The memory is used again, unless a copy shares it.
+    @inlinable
+    package mutating func removeAllKeepingCapacity() {
+        bytes.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
+    }
+
     /// Appends a copy of `string`.
     @inlinable
     package mutating func append(_ string: UnsafeRawBufferPointer) {

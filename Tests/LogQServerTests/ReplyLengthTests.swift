@@ -106,11 +106,11 @@ struct RowBlockTests {
             ),
             RowBlock(count: 2, [Column(.vectors([1, 2, 3, 4], dimension: 2)), Column(.texts(["a b", "c"]))]),
         ]
-        let writer = LineReplyWriter()
+        let encoding = LineReplyWriter().encoding
         for block in blocks {
             var (together, alone) = (ByteBuffer(), ByteBuffer())
-            #expect(writer.writeRows(block, into: &together, start: 0))
-            for index in 0..<block.count { #expect(writer.writeRows(block.row(index), into: &alone, start: 0)) }
+            #expect(encoding.writeRows(block, into: &together))
+            for index in 0..<block.count { #expect(encoding.writeRows(block.row(index), into: &alone)) }
             #expect(String(buffer: alone) == String(buffer: together))
         }
     }

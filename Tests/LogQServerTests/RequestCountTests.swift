@@ -71,7 +71,7 @@ struct RequestCountTests {
 
     /// Writes replies with a mark of another kind, and errors as their codes.
     private struct OtherReplyWriter: ReplyWriter {
-        var vectorFormat = VectorText.Format.text
+        var encoding = RowEncoding(framing: .lines)
         let replyBytesMax = 1_000
 
         func write(_ error: WireError, into buffer: inout ByteBuffer) {
@@ -82,14 +82,14 @@ struct RequestCountTests {
             buffer.writeString("*\(count)\r\n")
         }
 
-        func writeRows(_ rows: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool {
+        func write(_ rows: RowBlock, into buffer: inout ByteBuffer) {
+            beginRows(count: rows.count, into: &buffer)
             for row in 0..<rows.count {
                 for column in rows.columns {
                     guard case .texts(let texts) = column.values else { continue }
                     buffer.writeString("$\(texts[row].utf8.count)\r\n\(texts[row])\r\n")
                 }
             }
-            return true
         }
     }
 

@@ -12,7 +12,7 @@ struct RESPReplyWriterTests {
     ) -> String {
         var writer = RESPReplyWriter()
         writer.version = version
-        writer.vectorFormat = format
+        writer.encoding.vectorFormat = format
         var buffer = ByteBuffer()
         writer.write(rows, into: &buffer)
         return String(buffer: buffer).replacing("\r\n", with: "|")
@@ -51,7 +51,7 @@ struct RESPReplyWriterTests {
     @Test func writesRawVectors() {
         let block = RowBlock(count: 2, [Column(.vectors([1, 2.5, 3, 4], dimension: 2))])
         var writer = RESPReplyWriter()
-        writer.vectorFormat = .raw
+        writer.encoding.vectorFormat = .raw
         var buffer = ByteBuffer()
         writer.write(block, into: &buffer)
         let expected = "*2\r\n$8\r\n\0\0\u{80}?\0\0 @\r\n$8\r\n\0\0@@\0\0\u{80}@\r\n".unicodeScalars.map {

@@ -8,7 +8,7 @@ import Testing
 struct ReplyWriterTests {
     private func text(_ rows: RowBlock, _ format: VectorText.Format = .text) -> String {
         var writer = LineReplyWriter()
-        writer.vectorFormat = format
+        writer.encoding.vectorFormat = format
         var buffer = ByteBuffer()
         writer.write(rows, into: &buffer)
         return String(buffer: buffer)

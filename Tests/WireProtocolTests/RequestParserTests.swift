@@ -257,7 +257,9 @@ struct RequestParserTests {
             let list = line.withBytes { bytes in
                 Result { () throws(WireError) -> PackedStrings in
                     var words = LineWords(bytes)
-                    return try words.ids(countMax: 100, limit: 100)
+                    var ids = PackedStrings()
+                    try words.readIDs(into: &ids, countMax: 100, limit: 100)
+                    return ids
                 }
             }
             switch (wordByWord, list) {

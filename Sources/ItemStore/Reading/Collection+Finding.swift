@@ -6,6 +6,7 @@ import SystemSupport
 /// A collection is larger than any cache, so the lookup of an id has three cache misses, one after another: the table's
 /// entry, the id, and the row's data. Looking up ids one by one would wait for each miss. So the entry is prefetched
 /// two batches ahead, and the id and the row's data one batch ahead. For thousands of ids this is four times as fast.
+/// A few ids are not worth it.
 extension Collection {
     /// The size of such a batch: about the number of cache misses that a core can wait for at once.
     static let lookahead = 16
@@ -22,6 +23,13 @@ extension Collection {
     ) {
         let batch = Self.lookahead
         ids.withAllBytes { bytes in
+            guard range.count > Self.lookahead / 4 else {
+                for index in range {
+                    let id = UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])
+                    body(id, IdentifierTable.Hash(id))
+                }
+                return
+            }
             // A ring buffer with the hashes of the ids in progress.
             withUnsafeTemporaryAllocation(of: IdentifierTable.Hash.self, capacity: 4 * batch) { hashes in
                 for index in range.lowerBound..<range.upperBound + 2 * batch {

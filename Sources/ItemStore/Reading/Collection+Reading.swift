@@ -7,12 +7,6 @@ package import VectorIndex
 /// vector, or an id with the data of another. A caller with thousands of ids passes them range by range, so that it can
 /// yield in between.
 extension Collection {
-    /// Embeddings in the order of the ids. `values` has only those that exist, one after another.
-    package struct EmbeddingColumn: Sendable {
-        package var values: [Float] = []
-        package var isPresent: [Bool] = []
-    }
-
     /// Features in the order of the ids. For an id without features, `json` has an empty string.
     package struct FeatureColumn: Sendable {
         package var json = PackedStrings()
@@ -41,19 +35,17 @@ extension Collection {
         }
     }
 
-    package func embeddings(of ids: PackedStrings, _ range: Range<Int>) -> EmbeddingColumn {
-        var column = EmbeddingColumn()
-        column.values.reserveCapacity(range.count * configuration.dimension)
-        column.isPresent.reserveCapacity(range.count)
+    /// Calls `body` with each id and its embedding; nil if it has none. `body` runs under the lock of a chunk, so it
+    /// must be quick and must not read the collection.
+    package func forEachEmbedding(
+        of ids: PackedStrings,
+        _ range: Range<Int>,
+        _ body: (UnsafeRawBufferPointer, UnsafeBufferPointer<Float>?) -> Void
+    ) {
         forEachID(of: ids, range, prefetchRow: prefetchVector) { id, hash in
-            let isPresent = withRow(of: id, hash) { chunk, index, _ -> Bool in
-                guard let vector = vector(chunk, index) else { return false }
-                column.values.append(contentsOf: vector)
-                return true
-            }
-            column.isPresent.append(isPresent ?? false)
+            let isFound: Void? = withRow(of: id, hash) { chunk, index, _ in body(id, vector(chunk, index)) }
+            if isFound == nil { body(id, nil) }
         }
-        return column
     }
 
     /// The embedding of one id.
@@ -61,13 +53,41 @@ extension Collection {
         withRow(of: id, IdentifierTable.Hash(id)) { chunk, index, _ in vector(chunk, index).map(Array.init) } ?? nil
     }
 
-    package func features(of ids: PackedStrings, _ range: Range<Int>) -> FeatureColumn {
-        var column = FeatureColumn()
+    /// Calls `body` with each id and its features as JSON; nil if it has none. `body` runs under the lock of a chunk, so
+    /// it must be quick and must not read the collection.
+    package func forEachFeatures(
+        of ids: PackedStrings,
+        _ range: Range<Int>,
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer?) -> Void
+    ) {
         forEachID(of: ids, range, prefetchRow: prefetchFeatures) { id, hash in
-            let isPresent: Void? = withRow(of: id, hash) { chunk, index, _ in column.append(chunk.features[index]) }
-            if isPresent == nil { column.append(FeatureText?.none) }
+            let isFound: Void? = withRow(of: id, hash) { chunk, index, _ in body(id, chunk.features[index]?.bytes) }
+            if isFound == nil { body(id, nil) }
         }
-        return column
+    }
+
+    /// Calls `body` with each id and its frequencies.
+    package func forEachEstimate(
+        of ids: PackedStrings,
+        _ range: Range<Int>,
+        _ body: (UnsafeRawBufferPointer, FrequencyEstimate) -> Void
+    ) {
+        let summary = summary
+        let (totals, itemCount) = (summary.totals, summary.itemCount)
+        if let sketch {
+            let records = sketchRecords(of: ids, range, in: sketch, totals)
+            ids.withAllBytes { bytes in
+                for (index, record) in zip(range, records) {
+                    let id = UnsafeRawBufferPointer(rebasing: bytes[ids.range(index)])
+                    body(id, estimate(record, totals: totals, liveItems: itemCount))
+                }
+            }
+            return
+        }
+        forEachID(of: ids, range, prefetchRow: prefetchStatistics) { id, hash in
+            let record = withRow(of: id, hash) { chunk, index, _ in chunk.statistics[index] } ?? .unseen
+            body(id, estimate(record, totals: totals, liveItems: itemCount))
+        }
     }
 
     package func frequencies(of ids: PackedStrings, _ range: Range<Int>) -> [FrequencyEstimate] {
@@ -96,18 +116,16 @@ extension Collection {
         return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
     }
 
-    /// The scores of the ids, nil for an id without an embedding. The query must have the collection's dimension.
-    package func scores(of ids: PackedStrings, _ range: Range<Int>, against query: QueryVector) -> [Double?] {
+    /// Calls `body` with each id and its score; nil for an id without an embedding. The query must have the collection's
+    /// dimension.
+    package func forEachScore(
+        of ids: PackedStrings,
+        _ range: Range<Int>,
+        against query: QueryVector,
+        _ body: (UnsafeRawBufferPointer, Double?) -> Void
+    ) {
         precondition(query.dimension == configuration.dimension)
-        var scores: [Double?] = []
-        scores.reserveCapacity(range.count)
-        forEachID(of: ids, range, prefetchRow: prefetchVector) { id, hash in
-            let score = withRow(of: id, hash) { chunk, index, _ in
-                vector(chunk, index).map { query.score($0.baseAddress!) }
-            }
-            scores.append(score ?? nil)
-        }
-        return scores
+        forEachEmbedding(of: ids, range) { id, vector in body(id, vector.map { query.score($0.baseAddress!) }) }
     }
 
     /// The lowest score of the ids, with the correction of the search; nil if no id has an embedding.

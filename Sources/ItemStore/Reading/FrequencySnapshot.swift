@@ -9,6 +9,11 @@ package struct FrequencySnapshot: Sendable, Equatable {
     let liveItems: Int
 
     package func estimates(_ range: Range<Int>) -> [FrequencyEstimate] {
-        range.map { estimate(records[$0], totals: totals, liveItems: liveItems) }
+        range.map(estimate)
+    }
+
+    /// The frequencies of the id at this index.
+    package func estimate(_ index: Int) -> FrequencyEstimate {
+        SamplingFrequency.estimate(records[index], totals: totals, liveItems: liveItems)
     }
 }

@@ -1,11 +1,13 @@
 import DequeModule
 import Logging
 import NIOCore
+import PackedStrings
 import WireProtocol
 
 /// A lookup whose rows are written in slices. It may take several turns of the event loop.
 struct LookupUnderWay {
     let lookup: Lookup
+    let ids: PackedStrings
     let place: Connection.Place
     var trace: TracedRequest?
     var nextRow = 0
@@ -32,9 +34,14 @@ extension Connection {
         } else {
             var bytes = ByteBuffer()
             session.replies.write(rows, into: &bytes)
-            let place = state.start(.session, heldByteCount: bytes.readableBytes)
-            state.finish(place, with: .bytes(bytes))
+            finish(with: bytes)
         }
+    }
+
+    /// Lets a finished reply wait until all earlier replies are sent.
+    private func finish(with bytes: ByteBuffer) {
+        let place = state.start(.session, heldByteCount: bytes.readableBytes)
+        state.finish(place, with: .bytes(bytes))
     }
 
     /// Moves into the output every answer that may be sent. This is where all errors of requests are counted.
@@ -44,7 +51,7 @@ extension Connection {
             case .done:
                 session.replies.write(.empty, into: &output)
             case .failure(let error, let verb):
-                counts.addError(error.code, of: verb)
+                services.metrics.addError(error.code, of: verb)
                 logRefusal(error, of: verb)
                 session.replies.write(error, into: &output)
             case .bytes(var bytes):
@@ -103,25 +110,52 @@ extension Connection {
     // MARK: Lookups
 
     /// Throws `LIMIT` if the reply is far too long, before its rows are read.
-    func begin(_ lookup: Lookup, _ lineByteCount: Int, _ trace: TracedRequest?) throws(WireError) {
-        try checkLength(of: lookup)
-        guard lookup.rowCount <= lookup.rowsPerSlice else {
+    func begin(
+        _ lookup: Lookup,
+        of ids: PackedStrings,
+        _ lineByteCount: Int,
+        _ trace: TracedRequest?
+    ) throws(WireError) {
+        let byteCount = lookup.byteCount(of: ids)
+        try checkMemory(byteCount)
+        if byteCount > services.limits.replyBytesMax / 2 { try checkLength(of: lookup, ids) }
+        guard ids.count <= lookup.rowsPerSlice else {
             let place = state.start(.read, heldByteCount: lineByteCount)
-            return lookups.append(LookupUnderWay(lookup: lookup, place: place, trace: trace))
+            return lookups.append(LookupUnderWay(lookup: lookup, ids: ids, place: place, trace: trace))
         }
-        send(lookup.rows(0..<lookup.rowCount))
+        if !state.isIdle { emitAnswers() }
+        if state.isIdle {
+            Self.write(lookup, of: ids, session.replies, into: &output)
+            if output.readableBytes > Self.outputBytesMax { flush() }
+        } else {
+            var bytes = ByteBuffer()
+            Self.write(lookup, of: ids, session.replies, into: &bytes)
+            finish(with: bytes)
+        }
         noteIfSlow(trace)
     }
 
-    private func checkLength(of lookup: Lookup) throws(WireError) {
-        guard lookup.byteCount > services.limits.replyBytesMax / 2 else { return }
+    private static func write(
+        _ lookup: Lookup,
+        of ids: PackedStrings,
+        _ replies: any ReplyWriter,
+        into buffer: inout ByteBuffer
+    ) {
+        let start = buffer.writerIndex
+        replies.beginRows(count: ids.count, into: &buffer)
+        lookup.rows.write(0..<ids.count, of: ids, replies.encoding, into: &buffer)
+        if buffer.writerIndex - start > replies.replyBytesMax { replies.replaceByTooLong(in: &buffer, start: start) }
+    }
+
+    private func checkLength(of lookup: Lookup, _ ids: PackedStrings) throws(WireError) {
+        let encoding = session.replies.encoding
         // Few rows, because this is on the event loop.
         try session.replies.checkEstimatedLength(
-            rowCount: lookup.rowCount,
+            rowCount: ids.count,
             sampledCount: 64,
             percentMax: 150,
             of: "ids"
-        ) { lookup.rows($0..<$0 + 1) }
+        ) { lookup.rows.write($0..<$0 + 1, of: ids, encoding, into: &$1) }
     }
 
     /// Writes the next slice of the first lookup under way. Returns its cost in the unit of `workPerTurn`; a full slice
@@ -129,13 +163,15 @@ extension Connection {
     func answerSlice() -> Int {
         guard var first = lookups.popFirst() else { return 0 }
         let lookup = first.lookup
-        if first.nextRow == 0 { session.replies.beginRows(count: lookup.rowCount, into: &first.bytes) }
-        let end = min(first.nextRow + lookup.rowsPerSlice, lookup.rowCount)
+        let rowCount = first.ids.count
+        if first.nextRow == 0 { session.replies.beginRows(count: rowCount, into: &first.bytes) }
+        let end = min(first.nextRow + lookup.rowsPerSlice, rowCount)
         let rows = first.nextRow..<end
         first.nextRow = end
-        let fits = session.replies.writeRows(lookup.rows(rows), into: &first.bytes, start: 0)
+        lookup.rows.write(rows, of: first.ids, session.replies.encoding, into: &first.bytes)
+        let fits = first.bytes.writerIndex <= session.replies.replyBytesMax
         if !fits { session.replies.replaceByTooLong(in: &first.bytes, start: 0) }
-        if fits, end < lookup.rowCount {
+        if fits, end < rowCount {
             lookups.prepend(first)
         } else {
             state.finish(first.place, with: .bytes(first.bytes), heldByteCount: first.bytes.readableBytes)

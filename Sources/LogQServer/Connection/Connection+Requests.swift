@@ -1,6 +1,7 @@
 import DequeModule
 import ItemStore
 import NIOCore
+import PackedStrings
 import WireProtocol
 
 /// A parsed request that may not start yet.
@@ -19,6 +20,10 @@ extension Connection {
     /// Starts requests until none is left, one has to wait, or the turn's work is used up.
     func takeRequests() {
         var workLeft = Self.workPerTurn
+        // A local variable, because handlers would otherwise get a copy of the connection's request.
+        var request = Request()
+        swap(&request, &parsed)
+        defer { swap(&request, &parsed) }
         if services.slowRequests.threshold != nil { lastClock = .now() }
         while !state.input.isPutOff {
             guard workLeft > 0 else { return continueLater() }
@@ -40,29 +45,31 @@ extension Connection {
                 answer(.failure(error, verb: nil))
                 state.end(.shutAndDiscard)
             case .request(let byteCount):
-                take(byteCount, &workLeft)
+                take(byteCount, &request, &workLeft)
             }
         }
     }
 
-    private func take(_ byteCount: Int, _ workLeft: inout Int) {
+    private func take(_ byteCount: Int, _ request: inout Request, _ workLeft: inout Int) {
         workLeft -= 4 + byteCount / 64
         let isServed = state.input.take(byteCount)
-        let request: Request
         do throws(RefusedRequest) {
             defer { framer.consume(byteCount: byteCount) }
             guard isServed else { throw .draining }
-            request = try framer.parse(byteCount: byteCount, with: session.dialect.parser)
+            try framer.parse(byteCount: byteCount, with: session.dialect.parser, into: &request)
         } catch {
-            counts.addRequest(of: error.verb)
+            counts.addRequest(of: error.verb, services.metrics)
             answer(.failure(error.error, verb: error.verb))
             if error.endsConnection { state.end(.shutAndDiscard) }
             return
         }
-        counts.addRequest(of: request.verb)
+        counts.addRequest(of: request.verb, services.metrics)
         let trace = traced(request)
         if !begin(request, byteCount, trace, nil, &workLeft) {
             held = HeldRequest(request: request, lineByteCount: byteCount, arrival: .now, trace: trace)
+            request = Request()
+        } else if !session.dialect.verbs[request.verb].action.borrowsIDs {
+            request.forgetIDs()
         }
     }
 
@@ -93,9 +100,8 @@ extension Connection {
                 noteIfSlow(trace)
             case .lookup(let handler):
                 let lookup = try handler(request, services)
-                try checkMemory(lookup.byteCount)
-                workLeft -= lookup.rowCount
-                try begin(lookup, lineByteCount, trace)
+                workLeft -= request.ids.count
+                try begin(lookup, of: request.ids, lineByteCount, trace)
             case .query(let handler):
                 let query = try handler(request, services)
                 try session.replies.checkLeastLength(of: query)
@@ -115,6 +121,14 @@ extension Connection {
 }
 
 extension Verb.Action {
+    /// Whether the request's ids are free for the next request once this one has begun. A write keeps them.
+    fileprivate var borrowsIDs: Bool {
+        switch self {
+        case .session, .setting, .read, .lookup: true
+        case .query, .change: false
+        }
+    }
+
     fileprivate var kind: ConnectionState<Connection.Answer>.Kind {
         switch self {
         case .session: .session

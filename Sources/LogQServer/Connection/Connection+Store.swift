@@ -64,8 +64,8 @@ extension Connection {
             if case .failed(let error) = outcome {
                 state.finish(reply.place, with: .failure(WireError(error), verb: reply.verb))
                 noteIfSlow(reply.trace, WireErrorCode(error.code))
-            } else if let lookup = reply.rows?(outcome) {
-                lookups.append(LookupUnderWay(lookup: lookup, place: reply.place, trace: reply.trace))
+            } else if let (ids, lookup) = reply.rows?(outcome) {
+                lookups.append(LookupUnderWay(lookup: lookup, ids: ids, place: reply.place, trace: reply.trace))
             } else {
                 state.finish(reply.place, with: .done)
                 noteIfSlow(reply.trace)
@@ -119,9 +119,8 @@ extension Connection {
                     rowCount: rows.count,
                     sampledCount: 256,
                     percentMax: 125,
-                    of: "rows",
-                    rows.row
-                )
+                    of: "rows"
+                ) { _ = replies.encoding.writeRows(rows.row($0), into: &$1) }
             }
             var bytes = ByteBuffer()
             replies.write(rows, into: &bytes)

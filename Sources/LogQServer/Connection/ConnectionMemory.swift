@@ -33,7 +33,7 @@ extension Connection {
 
     /// Whether the connection may take another request now.
     var mayTakeRequest: Bool {
-        state.mayTakeRequest && (ownByteCount <= ConnectionMemory.shareByteCount || !services.memory.isFull)
+        state.mayTakeRequest && (!services.memory.isFull || ownByteCount <= ConnectionMemory.shareByteCount)
     }
 
     /// The bytes that the connection frees by itself, as its requests are answered and its replies are sent. An

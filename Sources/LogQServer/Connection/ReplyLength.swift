@@ -21,16 +21,16 @@ extension ReplyWriter {
         sampledCount: Int,
         percentMax: Int,
         of noun: String,
-        _ row: (Int) -> RowBlock
+        _ writeRow: (Int, inout ByteBuffer) -> Void
     ) throws(WireError) {
         guard rowCount > 2 * sampledCount else { return }
         var sample = ByteBuffer()
         var count = 0
         for index in stride(from: 0, to: rowCount, by: rowCount / sampledCount) {
-            guard writeRows(row(index), into: &sample, start: 0) else { break }
+            guard sample.readableBytes <= replyBytesMax else { break }
+            writeRow(index, &sample)
             count += 1
         }
-        guard count > 0 else { return }
         let byteCount = sample.readableBytes * rowCount / count
         guard byteCount / 100 > replyBytesMax / 100 * percentMax / 100 else { return }
         let fittingCount = replyBytesMax / (sample.readableBytes / count)

@@ -1,4 +1,5 @@
 import ItemStore
+import NIOCore
 import PackedStrings
 import WireProtocol
 
@@ -26,53 +27,50 @@ struct Page {
     }
 }
 
+/// Writes the rows of a lookup, one for each id, straight into the reply.
+protocol LookupRows {
+    /// Appends the rows of a range of `ids`.
+    func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer)
+}
+
 /// A reply with a row for each id. Thousands of rows are written in slices, and other connections get their turn
 /// between two slices.
 struct Lookup {
-    /// Returns the columns of a range of rows. `ids` is the column of their ids, which comes first in every row.
-    typealias Columns = (Range<Int>, _ ids: Column) -> [Column]
-
-    private let ids: PackedStrings
+    let rows: any LookupRows
     /// The number of rows in a slice, which should take about a millisecond.
     let rowsPerSlice: Int
-    private let columns: Columns
-    /// About how long the reply is in bytes.
-    let byteCount: Int
+    private let rowBytes: Int
 
-    init(_ ids: PackedStrings, rowBytes: Int = 32, rowsPerSlice: Int, columns: @escaping Columns) {
-        self.ids = ids
+    /// `rowBytes` is about the length of a row without its id.
+    init(_ rows: some LookupRows, rowBytes: Int, rowsPerSlice: Int) {
+        self.rows = rows
+        self.rowBytes = rowBytes
         self.rowsPerSlice = rowsPerSlice
-        byteCount = ids.byteCount + ids.count * rowBytes
-        self.columns = columns
     }
 
     /// Chooses the slices for rows of about `rowBytes` bytes of text.
-    init(_ ids: PackedStrings, rowBytes: Int, columns: @escaping Columns) {
+    init(_ rows: some LookupRows, rowBytes: Int) {
         let sliceBytes = 1 << 18
-        let rowsPerSlice = Self.rowsPerSlice(sliceBytes / max(1, rowBytes))
-        self.init(ids, rowBytes: rowBytes, rowsPerSlice: rowsPerSlice, columns: columns)
+        self.init(rows, rowBytes: rowBytes, rowsPerSlice: Self.rowsPerSlice(sliceBytes / max(1, rowBytes)))
     }
 
-    var rowCount: Int { ids.count }
-
-    func rows(_ range: Range<Int>) -> RowBlock {
-        RowBlock(count: range.count, columns(range, Column(.ids(ids, from: range.lowerBound))))
+    /// About how long the reply is in bytes.
+    func byteCount(of ids: PackedStrings) -> Int {
+        ids.byteCount + ids.count * rowBytes
     }
 
-    /// `count`, bounded so that a slice is neither too small to be worth its cost nor too long for one turn. The arrays
-    /// of a slice also stay below 128 KiB. From there on glibc gives their pages back after each slice, and LOGQ of
-    /// 4,096 ids took 65 page faults.
+    /// `count`, bounded so that a slice is neither too small to be worth its cost nor too long for one turn.
     static func rowsPerSlice(_ count: Int) -> Int { max(16, min(1_024, count)) }
 }
 
 /// A write, and how to reply with its outcome.
 struct Change: Sendable {
-    typealias Rows = @Sendable (WriteOutcome) -> Lookup?
+    typealias Rows = @Sendable (WriteOutcome) -> (PackedStrings, Lookup)?
 
     let write: Write
     /// The approximate number of bytes that the outcome and its rows hold until they are sent.
     var answerByteCount = 0
-    /// The rows of a successful outcome. Nil if the reply has no rows.
+    /// The ids of a successful outcome, and their rows. Nil if the reply has no rows.
     var rows: Rows?
 
     init(_ write: Write) {

@@ -1,4 +1,6 @@
 import ItemStore
+import NIOCore
+import PackedStrings
 import WireProtocol
 
 /// `DEL` removes embedding, features and statistics of ids. For each id it returns whether there was anything to
@@ -19,8 +21,23 @@ enum Del {
         change.answerByteCount = answerByteCount
         change.rows = { outcome in
             guard case .deleted(let flags) = outcome else { return nil }
-            return Lookup(ids, rowBytes: 64) { [$1, Column(.flags(Array(flags[$0])))] }
+            return (ids, Lookup(Rows(wereThere: flags), rowBytes: 64))
         }
         return change
+    }
+
+    private struct Rows: LookupRows {
+        let wereThere: [Bool]
+
+        func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer) {
+            for index in range {
+                ids.withString(index) { id in
+                    encoding.writeRow(RowShape(2), textBytesMax: IDText.textBytesMax(id.count), into: &buffer) { row in
+                        row.id(id)
+                        row.flag(wereThere[index])
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 import ItemStore
 import JSONObject
+import NIOCore
 import PackedStrings
 import WireProtocol
 
@@ -17,25 +18,38 @@ enum FGet {
 
     private static func features(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
         let collection = try services.collection(named: request[.collection])
-        let ids = request[.ids]
         let keys = request[fields].map(JSONKeys.init)
         // Selecting keys costs a pass over all bytes of an object, so it gets the smaller slices of long rows.
-        return Lookup(ids, rowBytes: max(keys == nil ? 512 : 4_096, collection.longestFeatures)) {
-            var column = collection.features(of: ids, $0)
-            if let keys { column.json = select(keys, from: column) }
-            return [$1, Column(.json(column.json, isPresent: column.isPresent))]
-        }
+        let rowBytes = max(keys == nil ? 512 : 4_096, collection.longestFeatures)
+        return Lookup(Rows(collection: collection, keys: keys), rowBytes: rowBytes)
     }
 
-    private static func select(_ keys: JSONKeys, from column: Collection.FeatureColumn) -> PackedStrings {
-        var selected = PackedStrings()
-        for index in 0..<column.json.count {
-            if column.isPresent[index] {
-                column.json.withString(index) { JSONText.select(keys, from: $0, into: &selected) }
-            } else {
-                selected.finishString()
+    private struct Rows: LookupRows {
+        let collection: Collection
+        /// Nil for all keys.
+        let keys: JSONKeys?
+
+        func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer) {
+            var selected = PackedStrings()
+            collection.forEachFeatures(of: ids, range) { id, json in
+                guard let keys, let json else { return writeRow(id, json, encoding, into: &buffer) }
+                selected.removeAllKeepingCapacity()
+                JSONText.select(keys, from: json, into: &selected)
+                selected.withAllBytes { writeRow(id, $0, encoding, into: &buffer) }
             }
         }
-        return selected
+
+        private func writeRow(
+            _ id: UnsafeRawBufferPointer,
+            _ json: UnsafeRawBufferPointer?,
+            _ encoding: RowEncoding,
+            into buffer: inout ByteBuffer
+        ) {
+            let bytesMax = IDText.textBytesMax(id.count) + (json?.count ?? 1)
+            encoding.writeRow(RowShape(2), textBytesMax: bytesMax, into: &buffer) { row in
+                row.id(id)
+                row.json(json)
+            }
+        }
     }
 }

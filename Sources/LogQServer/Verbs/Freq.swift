@@ -1,4 +1,6 @@
 import ItemStore
+import NIOCore
+import PackedStrings
 import SamplingFrequency
 import WireProtocol
 
@@ -14,23 +16,28 @@ enum Freq {
 
     private static func frequencies(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
         let collection = try services.collection(named: request[.collection])
-        let batch = request[LogQ.batch].map { Double($0) }
-        let ids = request[.ids]
-        return Lookup(ids, rowBytes: 256) {
-            let estimates = collection.frequencies(of: ids, $0)
-            return [
-                $1,
-                Column(.numbers(estimates.map(\.q)), label: "q"),
-                Column(.numbers(estimates.map(\.p)), label: "p"),
-                Column(
-                    .numbers(estimates.map { estimate in batch.map(estimate.expected(batch:)) ?? .nan }),
-                    label: "expected"
-                ),
-                Column(.numbers(estimates.map { $0.gap ?? .nan }), label: "gap"),
-                Column(.numbers(estimates.map(\.count)), label: "count"),
-                Column(.integers(estimates.map { $0.lastStep ?? -1 }), label: "last"),
-                Column(states: estimates, label: "state"),
-            ]
+        return Lookup(Rows(collection: collection, batch: request[LogQ.batch]), rowBytes: 256)
+    }
+
+    private struct Rows: LookupRows {
+        let collection: Collection
+        let batch: Int?
+
+        func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer) {
+            let batch = batch.map { Double($0) }
+            collection.forEachEstimate(of: ids, range) { id, estimate in
+                let bytesMax = IDText.textBytesMax(id.count) + 7 * RowCursor.numberBytesMax
+                encoding.writeRow(RowShape(1, labeled: 7), textBytesMax: bytesMax, into: &buffer) { row in
+                    row.id(id)
+                    row.number(estimate.q, label: "q")
+                    row.number(estimate.p, label: "p")
+                    row.number(batch.map(estimate.expected(batch:)) ?? .nan, label: "expected")
+                    row.number(estimate.gap ?? .nan, label: "gap")
+                    row.number(estimate.count, label: "count")
+                    row.integer(estimate.lastStep ?? -1, label: "last")
+                    row.word(estimate.state.word, label: "state")
+                }
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ enum Hello {
 
     private static func hello(_ session: inout Session, _ request: Request, _ services: Services) -> RowBlock {
         let format = request[vectors]
-        session.replies.vectorFormat = format
+        session.replies.encoding.vectorFormat = format
         return RowBlock(
             namesAndValues: [
                 ("server", "logqd"), ("version", services.configuration.version),

@@ -1,4 +1,5 @@
 import ItemStore
+import NIOCore
 import PackedStrings
 import SamplingFrequency
 import SystemSupport
@@ -30,31 +31,54 @@ enum LogQ {
     private static func logQ(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
         let correction = try Correction(request)
         let collection = try services.collection(named: request[.collection])
-        let ids = request[.ids]
-        return correction.lookup(ids) { collection.frequencies(of: ids, $0) }
+        return Lookup(Rows(collection: collection, correction: correction), rowBytes: Correction.rowBytes)
+    }
+
+    private struct Rows: LookupRows {
+        let collection: Collection
+        let correction: Correction
+
+        func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer) {
+            var last = WrittenNumber()
+            collection.forEachEstimate(of: ids, range) { id, estimate in
+                correction.writeRow(id, estimate, encoding, into: &buffer, repeating: &last)
+            }
+        }
     }
 
     /// The rows that `unit=`, `batch=` and `strength=` ask for. `OBSERVE` replies with the same rows, from the
     /// estimates right after the observation.
     struct Correction {
+        /// About how long a row is.
+        static let rowBytes = 128
+
         private let unit: Unit
-        private let batch: Double?
+        /// 0 without `batch=`. Small, so that a lookup needs no allocation.
+        private let batch: UInt32
         private let strength: Double
 
         init(_ request: Request) throws(WireError) {
             unit = request[LogQ.unit]
-            batch = request[LogQ.batch].map { Double($0) }
+            batch = UInt32(request[LogQ.batch] ?? 0)
             strength = request[LogQ.strength]
-            guard (unit == .expected) == (batch != nil) else {
-                let got = batch == nil ? "unit=expected without batch=" : "batch= with unit=\(unit.rawValue)"
+            guard (unit == .expected) == (batch > 0) else {
+                let got = batch == 0 ? "unit=expected without batch=" : "batch= with unit=\(unit.rawValue)"
                 throw WireError(.badRequest, "got \(got), expected both unit=expected and batch=, or neither")
             }
         }
 
-        func lookup(_ ids: PackedStrings, _ estimates: @escaping (Range<Int>) -> [FrequencyEstimate]) -> Lookup {
-            Lookup(ids, rowBytes: 128) {
-                let estimates = estimates($0)
-                return [$1, Column(.numbers(estimates.map(value))), Column(states: estimates)]
+        func writeRow(
+            _ id: UnsafeRawBufferPointer,
+            _ estimate: FrequencyEstimate,
+            _ encoding: RowEncoding,
+            into buffer: inout ByteBuffer,
+            repeating last: inout WrittenNumber
+        ) {
+            let bytesMax = IDText.textBytesMax(id.count) + 2 * RowCursor.numberBytesMax
+            encoding.writeRow(RowShape(3), textBytesMax: bytesMax, into: &buffer) { row in
+                row.id(id)
+                row.number(value(estimate), repeating: &last)
+                row.word(estimate.state.word)
             }
         }
 
@@ -63,7 +87,7 @@ enum LogQ {
                 switch unit {
                 case .q: estimate.q
                 case .p: estimate.p
-                case .expected: estimate.expected(batch: batch ?? 1)
+                case .expected: estimate.expected(batch: Double(batch))
                 }
             // A strength of 0 may give -0. Adding 0 turns it into 0.
             return strength * logFrequency(quantity) + 0
@@ -78,19 +102,13 @@ extension ValueGrammar<Double> {
     }
 }
 
-extension Column {
-    private static let stateWords: [StaticString] = ["seen", "once", "unseen", "stale"]
-
-    /// The state of each estimate as a word.
-    init(states estimates: [FrequencyEstimate], label: StaticString? = nil) {
-        let choices = estimates.map { estimate -> UInt8 in
-            switch estimate.state {
-            case .seen: 0
-            case .once: 1
-            case .unseen: 2
-            case .stale: 3
-            }
+extension FrequencyState {
+    var word: StaticString {
+        switch self {
+        case .seen: "seen"
+        case .once: "once"
+        case .unseen: "unseen"
+        case .stale: "stale"
         }
-        self.init(.choices(choices, among: Self.stateWords), label: label)
     }
 }

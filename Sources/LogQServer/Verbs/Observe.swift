@@ -1,4 +1,5 @@
 import ItemStore
+import NIOCore
 import PackedStrings
 import SamplingFrequency
 import WireProtocol
@@ -85,14 +86,39 @@ enum Observe {
             try Change.answerByteCount(ids, rowBytes: 33, services) + ids.count * MemoryLayout<Statistics>.stride
         change.rows = { outcome in
             guard case .observed(let snapshot) = outcome else { return nil }
-            return correction.lookup(ids) { snapshot.estimates($0) }
+            let rows = ObservedRows(snapshot: snapshot, correction: correction)
+            return (ids, Lookup(rows, rowBytes: LogQ.Correction.rowBytes))
         }
         return change
     }
 
+    private struct ObservedRows: LookupRows {
+        let snapshot: FrequencySnapshot
+        let correction: LogQ.Correction
+
+        func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer) {
+            var last = WrittenNumber()
+            for index in range {
+                let estimate = snapshot.estimate(index)
+                ids.withString(index) { correction.writeRow($0, estimate, encoding, into: &buffer, repeating: &last) }
+            }
+        }
+    }
+
     /// One row for each id that was not counted.
-    private static func skipped(_ outcome: WriteOutcome) -> Lookup? {
+    private static func skipped(_ outcome: WriteOutcome) -> (PackedStrings, Lookup)? {
         guard case .counted(let ids) = outcome else { return nil }
-        return Lookup(ids, rowBytes: 16) { [$1] }
+        return (ids, Lookup(IDRows(), rowBytes: 16))
+    }
+
+    private struct IDRows: LookupRows {
+        func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer) {
+            for index in range {
+                ids.withString(index) { id in
+                    let bytesMax = IDText.textBytesMax(id.count)
+                    encoding.writeRow(RowShape(1), textBytesMax: bytesMax, into: &buffer) { row in row.id(id) }
+                }
+            }
+        }
     }
 }

@@ -103,7 +103,7 @@ enum RESPHello {
             }
             replies.version = version
         }
-        if let format = request[vectors] { replies.vectorFormat = format }
+        if let format = request[vectors] { replies.encoding.vectorFormat = format }
         if let name = try clientName(request[attributes].texts) { session.name = name }
         session.replies = replies
         let limits = Info.limits(services.limits).map { (name: $0.0, value: ReplyValue.text($0.1)) }
@@ -113,7 +113,7 @@ enum RESPHello {
                     ("server", .text("logqd")), ("version", .text(services.configuration.version)),
                     ("proto", .integer(Int64(replies.version.rawValue))), ("id", .integer(session.number)),
                     ("mode", .text("standalone")), ("role", .text("master")), ("modules", .list([])),
-                    ("vectors", .text(replies.vectorFormat.rawValue)),
+                    ("vectors", .text(replies.encoding.vectorFormat.rawValue)),
                 ] + limits
             )
         )

@@ -1,4 +1,6 @@
 import ItemStore
+import NIOCore
+import PackedStrings
 import VectorIndex
 import WireProtocol
 
@@ -15,10 +17,22 @@ enum Score {
     private static func score(_ request: Request, _ services: Services) throws(WireError) -> Lookup {
         let collection = try services.collection(named: request[.collection])
         let query = try QueryVector(request[.vector], for: collection)
-        let ids = request[.ids]
         let rowsPerSlice = Lookup.rowsPerSlice((1 << 20) / max(1, query.dimension))
-        return Lookup(ids, rowsPerSlice: rowsPerSlice) {
-            [$1, Column(.numbers(collection.scores(of: ids, $0, against: query).map { $0 ?? .nan }))]
+        return Lookup(Rows(collection: collection, query: query), rowBytes: 32, rowsPerSlice: rowsPerSlice)
+    }
+
+    private struct Rows: LookupRows {
+        let collection: Collection
+        let query: QueryVector
+
+        func write(_ range: Range<Int>, of ids: PackedStrings, _ encoding: RowEncoding, into buffer: inout ByteBuffer) {
+            collection.forEachScore(of: ids, range, against: query) { id, score in
+                let bytesMax = IDText.textBytesMax(id.count) + RowCursor.numberBytesMax
+                encoding.writeRow(RowShape(2), textBytesMax: bytesMax, into: &buffer) { row in
+                    row.id(id)
+                    row.number(score ?? .nan)
+                }
+            }
         }
     }
 }

@@ -37,20 +37,20 @@ struct LineWords: WordSource {
 
     /// The parser's hottest loop, because a request may have thousands of ids. It decodes a list of well-formed ids in
     /// one pass, straight into the memory of the result. It reads any other list word by word, to find the error.
-    mutating func ids(countMax: Int, limit: Int) throws(WireError) -> PackedStrings {
+    mutating func readIDs(into ids: inout PackedStrings, countMax: Int, limit: Int) throws(WireError) {
         let text = UnsafeRawBufferPointer(rebasing: line[min(position, line.count)...])
         var spaceCount = 0
         for byte in text where byte == UInt8(ascii: " ") { spaceCount += 1 }
         guard spaceCount < countMax else {
             throw WireError(.limit, "got \(limit - countMax + spaceCount + 1) ids, expected at most \(limit)")
         }
-        if let ids = IDText.decodeWellFormedList(text, spaceCount: spaceCount) {
+        // The memory of a short list is used again.
+        if spaceCount >= 8, let list = IDText.decodeWellFormedList(text, spaceCount: spaceCount) {
             _ = try rest()
-            return ids
+            ids = list
+            return
         }
-        var ids = PackedStrings()
         while let word = try next() { try IDText.decode(word, into: &ids) }
-        return ids
     }
 
     // MARK: The ends of words

@@ -43,17 +43,15 @@ package struct RESPWords: WordSource {
         return next()
     }
 
-    package mutating func ids(countMax: Int, limit: Int) throws(WireError) -> PackedStrings {
+    package mutating func readIDs(into ids: inout PackedStrings, countMax: Int, limit: Int) throws(WireError) {
         let count = places.count - wordCount
         guard count <= countMax else {
             throw WireError(.limit, "got \(limit - countMax + count) ids, expected at most \(limit)")
         }
-        var ids = PackedStrings()
         var byteCount = 0
         for place in places[wordCount...] { byteCount += Int(place.end - place.start) }
         ids.reserveCapacity(strings: count, bytes: byteCount)
         while let word = next() { try IDText.appendRaw(word, to: &ids) }
-        return ids
     }
 
     private var following: UnsafeRawBufferPointer? {

@@ -44,12 +44,18 @@ package struct RequestFramer {
         isRESP ? arrays.next() : lines.next()
     }
 
-    /// Parses the request of `byteCount` bytes that `next()` returned.
-    package func parse(byteCount: Int, with parser: RequestParser) throws(RefusedRequest) -> Request {
+    /// Parses the request of `byteCount` bytes that `next()` returned, in place of what `request` was.
+    package mutating func parse(
+        byteCount: Int,
+        with parser: RequestParser,
+        into request: inout Request
+    ) throws(RefusedRequest) {
         if isRESP {
-            return try arrays.withWords { words throws(RefusedRequest) in try parser.parse(&words) }
+            return try arrays.withWords { words throws(RefusedRequest) in try parser.parse(&words, into: &request) }
         }
-        return try lines.withLine(byteCount: byteCount) { line throws(RefusedRequest) in try parser.parse(line) }
+        try lines.withLine(byteCount: byteCount) { line throws(RefusedRequest) in
+            try parser.parse(line, into: &request)
+        }
     }
 
     package mutating func consume(byteCount: Int) {

@@ -29,9 +29,9 @@ package protocol WordSource {
     /// The rest of the request as one text, for JSON. Nil after the last word.
     mutating func rest() throws(WireError) -> UnsafeRawBufferPointer?
 
-    /// Reads all remaining words as ids. At least one word must remain. More than `countMax` ids are refused with
-    /// `LIMIT`, and the message names `limit` as the most.
-    mutating func ids(countMax: Int, limit: Int) throws(WireError) -> PackedStrings
+    /// Reads all remaining words into `ids`, which is empty. At least one word must remain. More than `countMax` ids
+    /// are refused with `LIMIT`, and the message names `limit` as the most.
+    mutating func readIDs(into ids: inout PackedStrings, countMax: Int, limit: Int) throws(WireError)
 }
 
 extension WordSource {

@@ -1,13 +1,16 @@
-import PackedStrings
+package import PackedStrings
 
 /// A parsed request. The keys of its verb read its values: `request[.collection]`, `request[TopK.k]`.
+///
+/// A connection parses its requests into one value, one after another, because the memory of short lists is then used
+/// again.
 ///
 /// The parser has checked only the form: well-formed names, numbers in range, finite vectors, minified JSON. It does
 /// not know whether the collection exists or the dimension fits.
 @usableFromInline
 package struct Request: Sendable {
     /// The index of the verb in the parser's list of syntaxes.
-    package let verb: Int
+    package private(set) var verb = 0
 
     // The values of the positional arguments. Each has its own field, so that a request without options allocates only
     // its ids, its vector and its JSON.
@@ -19,7 +22,7 @@ package struct Request: Sendable {
     var step: Int64?
     var count = 0
     var vector: [Float] = []
-    var ids = PackedStrings()
+    package internal(set) var ids = PackedStrings()
     /// `gaps` and `counts` have one value for each id of `FREQSET`; other verbs leave them empty. NaN stands for `-`.
     var gaps: [Double] = []
     var counts: [Double] = []
@@ -28,8 +31,28 @@ package struct Request: Sendable {
 
     @usableFromInline var options: [(key: VerbOption, value: any Sendable)] = []
 
-    init(verb: Int) {
+    package init() {}
+
+    /// Lists with more bytes than this are not kept for the next request.
+    private static let keptBytesMax = 4_096
+
+    /// Forgets the request, and begins one of this verb.
+    mutating func begin(verb: Int) {
         self.verb = verb
+        if !word.isEmpty { word = "" }
+        if !id.isEmpty { id = [] }
+        step = nil
+        count = 0
+        if !vector.isEmpty { vector = [] }
+        if !json.isEmpty { json = [] }
+        if !gaps.isEmpty { (gaps, counts) = ([], []) }
+        if !options.isEmpty { options = [] }
+        if ids.byteCount > Self.keptBytesMax { ids = PackedStrings() } else { ids.removeAllKeepingCapacity() }
+    }
+
+    /// Gives up its lists, because a write or a query keeps them now.
+    package mutating func forgetIDs() {
+        ids = PackedStrings()
     }
 
     // The subscripts are inlinable, so that the compiler specializes them where the verbs call them. It inlines a

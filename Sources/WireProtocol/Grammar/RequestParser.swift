@@ -26,9 +26,16 @@ package final class RequestParser: Sendable {
 
     /// Parses a line. `line` excludes the LF and a CR before it.
     package func parse(_ line: UnsafeRawBufferPointer) throws(RefusedRequest) -> Request {
+        var request = Request()
+        try parse(line, into: &request)
+        return request
+    }
+
+    /// Parses a line in place of what `request` was.
+    func parse(_ line: UnsafeRawBufferPointer, into request: inout Request) throws(RefusedRequest) {
         var words = LineWords(line)
         do throws(RefusedRequest) {
-            return try parse(&words)
+            try parse(&words, into: &request)
         } catch {
             guard let foreign = ForeignProtocol.error(of: line, isVerb: error.verb != nil) else { throw error }
             throw RefusedRequest(verb: nil, error: foreign, endsConnection: true)
@@ -37,6 +44,13 @@ package final class RequestParser: Sendable {
 
     /// Parses one request, which must use up all the words.
     package func parse(_ words: inout some WordSource) throws(RefusedRequest) -> Request {
+        var request = Request()
+        try parse(&words, into: &request)
+        return request
+    }
+
+    /// Parses one request, which must use up all the words, in place of what `request` was.
+    package func parse(_ words: inout some WordSource, into request: inout Request) throws(RefusedRequest) {
         let verb: Int
         do throws(WireError) {
             verb = try self.verb(&words)
@@ -44,14 +58,13 @@ package final class RequestParser: Sendable {
             throw RefusedRequest(verb: nil, error: error)
         }
         // The request is filled in place, because copying it would cost a reference count for each of its lists.
-        var request = Request(verb: verb)
+        request.begin(verb: verb)
         var reader = RequestReader(syntax: syntaxes[verb], limits: limits)
         do throws(WireError) {
             try reader.read(&words, into: &request)
         } catch {
             throw RefusedRequest(verb: verb, error: error)
         }
-        return request
     }
 
     private func verb(_ words: inout some WordSource) throws(WireError) -> Int {
@@ -104,11 +117,11 @@ private struct RequestReader {
     }
 
     mutating func read<Words: WordSource>(_ words: inout Words, into request: inout Request) throws(WireError) {
-        for argument in syntax.arguments { try read(argument, &words, into: &request) }
+        for index in syntax.arguments.indices { try read(syntax.arguments[index], &words, into: &request) }
         // In a binary request of a verb without options, a raw id or vector may look like one.
         if !Words.isBinary || !syntax.options.isEmpty { try readOptions(&words, into: &request) }
         words.endOptions()
-        for argument in syntax.tail { try read(argument, &words, into: &request) }
+        for index in syntax.tail.indices { try read(syntax.tail[index], &words, into: &request) }
         if let word = try words.next() {
             if let option = option(in: word), let last = syntax.tail.last {
                 let place = "got \(option.name)= after \(last.usage), expected options before it"
@@ -138,7 +151,7 @@ private struct RequestReader {
             request.set(option, to: try option.read(&text))
             optionIDCount = text.idCount
         }
-        for option in syntax.options where option.isRequired && !request.has(option) {
+        for option in syntax.requiredOptions where !request.has(option) {
             throw WireError(.badRequest, "got no \(option.name)=, expected \(syntax.usage)")
         }
     }
@@ -192,7 +205,7 @@ private struct RequestReader {
             }
         case .ids:
             guard !words.isAtEnd else { throw missingWords(words) }
-            request.ids = try words.ids(countMax: limits.idsMax - optionIDCount, limit: limits.idsMax)
+            try words.readIDs(into: &request.ids, countMax: limits.idsMax - optionIDCount, limit: limits.idsMax)
         case .estimates:
             try readEstimates(&words, into: &request)
         case .json:

@@ -6,6 +6,7 @@ package final class VerbSyntax: Sendable {
     package let name: String
     package let arguments: [VerbArgument]
     package let options: [VerbOption]
+    let requiredOptions: [VerbOption]
     /// The arguments after the options. The last one may take the rest of the request.
     package let tail: [VerbArgument]
 
@@ -18,6 +19,7 @@ package final class VerbSyntax: Sendable {
         self.name = name
         self.arguments = arguments
         self.options = options
+        requiredOptions = options.filter(\.isRequired)
         self.tail = tail
     }
 

@@ -16,101 +16,58 @@ struct ColumnPin {
         case texts(UnsafePointer<String>)
     }
 
-    let source: Source
-    let label: StaticString?
-    /// The most bytes of a value with its label and separator, except the bytes that depend on the row.
+    private let source: Source
+    private let label: StaticString?
+    /// The most bytes of the text of a value, except the bytes that depend on the row.
     private let fixedBytesMax: Int
     /// The number of vectors written so far. The list has no entry for a row without a vector.
     private var vectorsSeen = 0
-    /// The last number written, and its text. Many rows repeat a number, for example the probability of a uniform draw.
     private var lastNumber = WrittenNumber()
-
-    private struct WrittenNumber {
-        var number = Double.nan
-        var text = SIMD32<UInt8>()
-        var count = 0
-    }
 
     private init(_ source: Source, label: StaticString?, valueBytesMax: Int) {
         self.source = source
         self.label = label
-        fixedBytesMax = valueBytesMax + 1 + (label.map { $0.utf8CodeUnitCount + 1 } ?? 0)
+        fixedBytesMax = valueBytesMax
     }
 
-    /// The most bytes of the value in `row`, with its label and separator.
+    /// The most bytes of the text of the value in `row`.
     @inline(__always)
     func bytesMax(_ row: Int) -> Int {
         switch source {
         case .ids(let bytes, let ends, let from):
-            fixedBytesMax + IDText.textBytesMax(Self.string(bytes, ends, from + row).count)
-        case .json(let bytes, let ends, _): fixedBytesMax + Self.string(bytes, ends, row).count
-        case .texts(let texts): fixedBytesMax + texts[row].utf8.count
+            IDText.textBytesMax(Self.string(bytes, ends, from + row).count)
+        case .json(let bytes, let ends, _): Self.string(bytes, ends, row).count
+        case .texts(let texts): texts[row].utf8.count
         default: fixedBytesMax
         }
     }
 
     @inline(__always)
-    mutating func write(
-        _ row: Int,
-        _ cursor: inout TextCursor,
-        _ format: VectorText.Format,
-        _ powers: UnsafePointer<PowersOfTen.Entry>
-    ) {
-        if let label {
-            cursor.text(label)
-            cursor.byte(UInt8(ascii: "="))
-        }
+    mutating func write(_ row: Int, _ cursor: inout RowCursor) {
         switch source {
         case .ids(let bytes, let ends, let from):
             cursor.id(Self.string(bytes, ends, from + row))
         case .vectors(let values, let dimension, let isPresent):
-            guard isPresent?[row] ?? true else { return cursor.byte(UInt8(ascii: "-")) }
-            cursor.vector(nextVector(values, dimension), format: format, powers: powers)
+            guard isPresent?[row] ?? true else { return cursor.vector(nil) }
+            cursor.vector(UnsafeBufferPointer(start: values + vectorsSeen * dimension, count: dimension))
+            vectorsSeen += 1
         case .numbers(let numbers):
-            write(numbers[row], &cursor, powers)
+            cursor.number(numbers[row], label: label, repeating: &lastNumber)
         case .integers(let integers):
-            if integers[row] < 0 { cursor.byte(UInt8(ascii: "-")) } else { cursor.integer(integers[row]) }
+            cursor.integer(integers[row], label: label)
         case .flags(let flags):
-            cursor.byte(flags[row] ? UInt8(ascii: "1") : UInt8(ascii: "0"))
+            cursor.flag(flags[row], label: label)
         case .choices(let choices, let words):
-            cursor.text(words[Int(choices[row])])
+            cursor.word(words[Int(choices[row])], label: label)
         case .json(let bytes, let ends, let isPresent):
-            guard isPresent?[row] ?? true else { return cursor.byte(UInt8(ascii: "-")) }
-            cursor.bytes(Self.string(bytes, ends, row))
+            cursor.json(isPresent?[row] ?? true ? Self.string(bytes, ends, row) : nil, label: label)
         case .texts(let texts):
-            var text = LineReplyWriter.singleLine(texts[row])
-            text.withUTF8 { cursor.bytes(UnsafeRawBufferPointer($0)) }
-        }
-    }
-
-    /// The vector of the next row that has one.
-    @inline(__always)
-    mutating func nextVector(_ values: UnsafePointer<Float>, _ dimension: Int) -> UnsafeBufferPointer<Float> {
-        defer { vectorsSeen += 1 }
-        return UnsafeBufferPointer(start: values + vectorsSeen * dimension, count: dimension)
-    }
-
-    @inline(__always)
-    mutating func write(
-        _ number: Double,
-        _ cursor: inout TextCursor,
-        _ powers: UnsafePointer<PowersOfTen.Entry>
-    ) {
-        if number.isNaN { return cursor.byte(UInt8(ascii: "-")) }
-        let start = UnsafeMutableRawPointer(cursor.next)
-        if number != lastNumber.number || number == 0 {
-            cursor.number(number, powers: powers)
-            lastNumber.number = number
-            lastNumber.text = start.loadUnaligned(as: SIMD32<UInt8>.self)
-            lastNumber.count = UnsafeMutableRawPointer(cursor.next) - start
-        } else {
-            start.storeBytes(of: lastNumber.text, as: SIMD32<UInt8>.self)
-            cursor.next += lastNumber.count
+            cursor.string(texts[row], label: label)
         }
     }
 
     @inline(__always)
-    static func string(
+    private static func string(
         _ bytes: UnsafeRawBufferPointer,
         _ ends: UnsafePointer<Int32>,
         _ index: Int
@@ -138,9 +95,7 @@ struct ColumnPin {
                 withPointer(isPresent) { pin(.vectors(start, dimension: dimension, isPresent: $0), bytesMax) }
             }
         case .numbers(let numbers):
-            // Repeating a number stores all 32 bytes, whatever the length of its text.
-            let bytesMax = max(TextCursor.doubleBytesMax, MemoryLayout<SIMD32<UInt8>>.size)
-            numbers.withUnsafeBufferPointer { pin(.numbers($0.baseAddress!), bytesMax) }
+            numbers.withUnsafeBufferPointer { pin(.numbers($0.baseAddress!), RowCursor.numberBytesMax) }
         case .integers(let integers):
             integers.withUnsafeBufferPointer { pin(.integers($0.baseAddress!), 20) }
         case .flags(let flags):

@@ -2,7 +2,7 @@ package import NIOCore
 
 /// Writes replies as lines: `OK` and the number of rows, then one line for each row, or `ERR`, a code and a message.
 package struct LineReplyWriter: ReplyWriter {
-    package var vectorFormat = VectorText.Format.text
+    package var encoding = RowEncoding(framing: .lines)
     package let replyBytesMax: Int
 
     package init(replyBytesMax: Int = Limits().replyBytesMax) {
@@ -23,24 +23,6 @@ package struct LineReplyWriter: ReplyWriter {
             cursor.integer(Int64(count))
             cursor.byte(UInt8(ascii: "\n"))
         }
-    }
-
-    package func writeRows(_ rows: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool {
-        writeInPieces(rows, into: &buffer, start: start, rowBytesMax: 1, valueBytesMax: 0, writeRow)
-    }
-
-    @inline(__always)
-    private func writeRow(
-        _ pins: UnsafeMutableBufferPointer<ColumnPin>,
-        _ row: Int,
-        _ cursor: inout TextCursor,
-        _ powers: UnsafePointer<PowersOfTen.Entry>
-    ) {
-        for index in pins.indices {
-            if index > 0 { cursor.byte(UInt8(ascii: " ")) }
-            pins[index].write(row, &cursor, vectorFormat, powers)
-        }
-        cursor.byte(UInt8(ascii: "\n"))
     }
 
     /// `text` with `?` in place of every control character, so that it fits on one line. The server's own messages have

@@ -12,14 +12,13 @@ package struct RESPReplyWriter: ReplyWriter {
         case three = 3
     }
 
-    package var vectorFormat = VectorText.Format.text
+    package var encoding = RowEncoding(framing: .resp2)
     package let replyBytesMax: Int
-    package var version = Version.two
 
-    /// The most bytes of a row besides its values: its own header, and that of its map.
-    private static let rowBytesMax = 2 * TextCursor.headerBytesMax
-    /// The most bytes of a value besides its text: the headers and ends of the value and its label.
-    private static let valueBytesMax = 2 * (TextCursor.headerBytesMax + 2)
+    package var version: Version {
+        get { encoding.framing == .resp3 ? .three : .two }
+        set { encoding.framing = newValue == .three ? .resp3 : .resp2 }
+    }
 
     package init(replyBytesMax: Int = Limits().replyBytesMax) {
         self.replyBytesMax = replyBytesMax
@@ -43,32 +42,6 @@ package struct RESPReplyWriter: ReplyWriter {
         }
     }
 
-    package func writeRows(_ rows: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool {
-        let labelCount = rows.columns.count { $0.label != nil }
-        let plainCount = rows.columns.count - labelCount
-        return writeInPieces(
-            rows,
-            into: &buffer,
-            start: start,
-            rowBytesMax: Self.rowBytesMax,
-            valueBytesMax: Self.valueBytesMax
-        ) { pins, row, cursor, powers in
-            if pins.count > 1 { cursor.header("*", plainCount + (labelCount > 0 ? 1 : 0)) }
-            for index in pins.indices {
-                if index == plainCount { beginMap(labelCount, &cursor) }
-                pins[index].writeRESP(row, &cursor, version, vectorFormat, powers)
-            }
-        }
-    }
-
-    @inline(__always)
-    private func beginMap(_ count: Int, _ cursor: inout TextCursor) {
-        switch version {
-        case .two: cursor.header("*", 2 * count)
-        case .three: cursor.header("%", count)
-        }
-    }
-
     // MARK: Values
 
     private func write(_ value: ReplyValue, into buffer: inout ByteBuffer) {
@@ -87,13 +60,13 @@ package struct RESPReplyWriter: ReplyWriter {
             writeHeader("*", values.count, into: &buffer)
             for value in values { write(value, into: &buffer) }
         case .map(let entries):
-            buffer.writeText(atMost: TextCursor.headerBytesMax) { beginMap(entries.count, &$0) }
+            buffer.writeText(atMost: TextCursor.headerBytesMax) { $0.mapHeader(entries.count, encoding.framing) }
             for (name, value) in entries {
                 write(.text(name), into: &buffer)
                 write(value, into: &buffer)
             }
         case .null:
-            buffer.writeText(atMost: TextCursor.headerBytesMax) { $0.null(version) }
+            buffer.writeText(atMost: TextCursor.headerBytesMax) { $0.null(encoding.framing) }
         }
     }
 

@@ -6,7 +6,8 @@ package import NIOCore
 /// A reply may be written at once, or as a header and then blocks of rows. The server answers a request for thousands
 /// of ids in blocks, so that other connections get their turn.
 package protocol ReplyWriter: Sendable {
-    var vectorFormat: VectorText.Format { get set }
+    /// How rows are written.
+    var encoding: RowEncoding { get set }
 
     /// The longest reply, header and rows together.
     var replyBytesMax: Int { get }
@@ -16,10 +17,6 @@ package protocol ReplyWriter: Sendable {
     /// Writes the header of a reply that has `count` rows.
     func beginRows(count: Int, into buffer: inout ByteBuffer)
 
-    /// Appends rows to the reply that began at `start`. Returns false if the reply gets longer than `replyBytesMax`;
-    /// some of the rows may then be missing.
-    func writeRows(_ rows: RowBlock, into buffer: inout ByteBuffer, start: Int) -> Bool
-
     /// Appends a whole reply. A reply longer than `replyBytesMax` is replaced by a `LIMIT` error.
     func write(_ rows: RowBlock, into buffer: inout ByteBuffer)
 }
@@ -27,7 +24,7 @@ package protocol ReplyWriter: Sendable {
 extension ReplyWriter {
     /// The fewest bytes of a row that has a vector: an id of one byte, two separators, and the shortest vector.
     package func leastRowBytes(dimension: Int) -> Int {
-        3 + VectorText.textBytesMin(dimension: dimension, vectorFormat)
+        3 + VectorText.textBytesMin(dimension: dimension, encoding.vectorFormat)
     }
 
     package func write(_ rows: RowBlock, into buffer: inout ByteBuffer) {
@@ -37,7 +34,9 @@ extension ReplyWriter {
     func writeAsRows(_ rows: RowBlock, into buffer: inout ByteBuffer) {
         let start = buffer.writerIndex
         beginRows(count: rows.count, into: &buffer)
-        if !writeRows(rows, into: &buffer, start: start) { replaceByTooLong(in: &buffer, start: start) }
+        if !encoding.writeRows(rows, into: &buffer, bytesMax: replyBytesMax - (buffer.writerIndex - start)) {
+            replaceByTooLong(in: &buffer, start: start)
+        }
     }
 
     /// Replaces the reply that began at `start` by the error for a reply that is too long.

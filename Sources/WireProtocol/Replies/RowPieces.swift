@@ -1,65 +1,52 @@
-import NIOCore
+package import NIOCore
 
-extension ReplyWriter {
-    /// Writes one row.
-    typealias RowWriting = (
-        _ pins: UnsafeMutableBufferPointer<ColumnPin>,
-        _ row: Int,
-        _ cursor: inout TextCursor,
-        _ powers: UnsafePointer<PowersOfTen.Entry>
-    ) -> Void
-
-    /// Writes the rows with `writeRow`, and reserves memory once for many rows. `rowBytesMax` and `valueBytesMax` are
-    /// the most bytes that a row, and a value of it, take besides the texts of the values.
-    @inline(__always)
-    func writeInPieces(
+extension RowEncoding {
+    /// Appends rows. Returns false if they get longer than `bytesMax`; some of them may then be missing.
+    package func writeRows(
         _ rows: RowBlock,
         into buffer: inout ByteBuffer,
-        start: Int,
-        rowBytesMax: Int,
-        valueBytesMax: Int,
-        _ writeRow: RowWriting
+        bytesMax: Int = .max
     ) -> Bool {
         guard rows.count > 0 else { return true }
-        let fixedBytesMax = rowBytesMax + valueBytesMax * rows.columns.count
+        let labelCount = rows.columns.count { $0.label != nil }
+        let shape = RowShape(rows.columns.count - labelCount, labeled: labelCount)
         var pins: [ColumnPin] = []
         pins.reserveCapacity(rows.columns.count)
         return withPins(rows.columns[...], &pins) { pins in
             pins.withUnsafeMutableBufferPointer { pins in
-                PowersOfTen.table.withUnsafeBufferPointer { powers in
-                    writePieces(rows.count, into: &buffer, start: start, pins, fixedBytesMax) {
-                        writeRow(pins, $0, &$1, powers.baseAddress!)
-                    }
-                }
+                writePieces(rows.count, shape, pins, into: &buffer, bytesMax: bytesMax)
             }
         }
     }
 
-    @inline(__always)
+    /// Reserves memory once for many rows.
     private func writePieces(
         _ count: Int,
-        into buffer: inout ByteBuffer,
-        start: Int,
+        _ shape: RowShape,
         _ pins: UnsafeMutableBufferPointer<ColumnPin>,
-        _ fixedBytesMax: Int,
-        _ writeRow: (_ row: Int, _ cursor: inout TextCursor) -> Void
+        into buffer: inout ByteBuffer,
+        bytesMax: Int
     ) -> Bool {
         let pieceBytes = 1 << 14
+        let fixedBytesMax = RowCursor.bytesMax(shape)
+        let start = buffer.writerIndex
         var row = 0
         while row < count {
             let rowBytesMax = fixedBytesMax + textBytesMax(pins, row)
             let isLast = row == count - 1
-            buffer.writeText(atMost: isLast ? rowBytesMax : max(rowBytesMax, pieceBytes)) { cursor in
-                let end = cursor.next + max(rowBytesMax, isLast ? 0 : pieceBytes)
+            buffer.writeText(atMost: isLast ? rowBytesMax : max(rowBytesMax, pieceBytes)) { text in
+                let end = text.next + max(rowBytesMax, isLast ? 0 : pieceBytes)
                 var rowBytesMax = rowBytesMax
                 repeat {
-                    writeRow(row, &cursor)
+                    var cursor = RowCursor(text, self, shape)
+                    for index in pins.indices { pins[index].write(row, &cursor) }
+                    text = cursor.end()
                     row += 1
                     guard row < count else { return }
                     rowBytesMax = fixedBytesMax + textBytesMax(pins, row)
-                } while end - cursor.next >= rowBytesMax
+                } while end - text.next >= rowBytesMax
             }
-            guard buffer.writerIndex - start <= replyBytesMax else { return false }
+            guard buffer.writerIndex - start <= bytesMax else { return false }
         }
         return true
     }

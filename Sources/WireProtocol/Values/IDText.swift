@@ -108,7 +108,7 @@ package enum IDText {
 
     /// The most bytes in the text of an id of `byteCount` bytes.
     @inline(__always)
-    static func textBytesMax(_ byteCount: Int) -> Int { byteCount * 3 }
+    package static func textBytesMax(_ byteCount: Int) -> Int { byteCount * 3 }
 
     private static func wrongLength(_ byteCount: Int) -> WireError {
         WireError(.badID, "got an id of \(byteCount) bytes, expected 1 to \(Limits.idBytesMax)")
