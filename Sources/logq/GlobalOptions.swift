@@ -6,6 +6,9 @@ import WireProtocol
 
 /// The options that every subcommand takes: the daemon's address, and the output format.
 struct GlobalOptions: ParsableArguments {
+    @Option(help: "The daemon's URL: logq://host:port or logq+unix:///path.")
+    var url: String?
+
     @Option(help: "The daemon's host, or host:port (default: 127.0.0.1).")
     var host: String?
 
@@ -22,6 +25,9 @@ struct GlobalOptions: ParsableArguments {
     var percent = false
 
     mutating func validate() throws {
+        if url != nil, unix != nil || host != nil || port != nil {
+            throw ValidationError("got --url and --unix, --host or --port, expected one of them")
+        }
         if unix != nil, host != nil || port != nil {
             throw ValidationError("got --unix and --host or --port, expected one of them")
         }
@@ -30,21 +36,25 @@ struct GlobalOptions: ParsableArguments {
         }
     }
 
-    func address(environment: [String: String]) throws -> Address {
+    func address(environment: [String: String]) throws -> LogQAddress {
+        if let url { return try GlobalOptions.address(url: url) }
         if let unix { return .unixSocket(path: unix) }
-        var address = Address.tcp(host: "127.0.0.1", port: Limits.portDefault)
+        var address = LogQAddress.tcp(host: "127.0.0.1", port: Limits.portDefault)
         if let text = environment["LOGQ_ADDRESS"], !text.isEmpty {
-            guard let parsed = Address(text) else {
-                throw Failure(.usage, "got LOGQ_ADDRESS=\(text), expected host:port or the path of a socket")
+            if text.contains("://") {
+                address = try GlobalOptions.address(url: text)
+            } else if let parsed = LogQAddress(text) {
+                address = parsed
+            } else {
+                throw Failure(.usage, "got LOGQ_ADDRESS=\(text), expected host:port, a URL or the path of a socket")
             }
-            address = parsed
         }
         guard host != nil || port != nil else { return address }
         // --host and --port replace their part of a TCP address, or the whole path of a socket.
         var (knownHost, knownPort) = ("127.0.0.1", Limits.portDefault)
         if case .tcp(let host, let port) = address { (knownHost, knownPort) = (host, port) }
         if let host {
-            guard case .tcp(let name, let number) = Address(host, portDefault: knownPort) else {
+            guard case .tcp(let name, let number) = LogQAddress(host, portDefault: knownPort) else {
                 throw Failure(.usage, "got --host \(host), expected a host or host:port; --unix takes a path")
             }
             (knownHost, knownPort) = (name, number)
@@ -52,11 +62,16 @@ struct GlobalOptions: ParsableArguments {
         return .tcp(host: knownHost, port: port ?? knownPort)
     }
 
-    func connect() async throws -> LogQClient {
-        switch try address(environment: ProcessInfo.processInfo.environment) {
-        case .tcp(let host, let port): try await LogQClient.connect(host: host, port: port)
-        case .unixSocket(let path): try await LogQClient.connect(unixSocketPath: path)
+    private static func address(url: String) throws -> LogQAddress {
+        do throws(LogQError) {
+            return try LogQAddress(url: url)
+        } catch {
+            throw Failure(.usage, error.message)
         }
+    }
+
+    func connect() async throws -> LogQClient {
+        try await LogQClient.connect(to: address(environment: ProcessInfo.processInfo.environment))
     }
 
     /// Ids from the command line.
@@ -84,11 +99,7 @@ extension GlobalOptions {
     }
 }
 
-/// The address of a daemon.
-enum Address: Equatable {
-    case tcp(host: String, port: Int)
-    case unixSocket(path: String)
-
+extension LogQAddress {
     /// Accepts `host:port`, `host`, `[::1]:port`, `unix:path`, or a path that contains a slash.
     init?(_ text: String, portDefault: Int = Limits.portDefault) {
         if text.hasPrefix("unix:") {

@@ -11,8 +11,10 @@ struct LogQCommand: AsyncParsableCommand {
             Most subcommands send one request with a verb of the protocol. Output is in aligned columns; with --json \
             it is one JSON value.
 
-            The address of the daemon is --unix, or --host and --port; otherwise LOGQ_ADDRESS (host:port, or the path \
-            of a Unix-domain socket); otherwise 127.0.0.1:5647.
+            The address of the daemon is --url, --unix, or --host and --port; otherwise LOGQ_ADDRESS (host:port, a \
+            URL, or the path of a Unix-domain socket); otherwise 127.0.0.1:5647.
+
+            To complete subcommands and options in bash, zsh or fish: logq --generate-completion-script bash.
 
             Write an argument that begins with '-' after '--': logq get items -- -dash. Write a vector as [0.1,-2] \
             (quote it) or as f32: and base64.

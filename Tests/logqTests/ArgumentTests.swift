@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func addresses() throws {
-        func address(_ environment: String?, _ arguments: String...) throws -> Address {
+        func address(_ environment: String?, _ arguments: String...) throws -> LogQAddress {
             let command = try #require(try LogQCommand.parseAsRoot(arguments + ["ping"]) as? PingCommand)
             return try command.global.address(environment: environment.map { ["LOGQ_ADDRESS": $0] } ?? [:])
         }
@@ -46,6 +46,12 @@ import Testing
         #expect(try address(nil, "--host", "127.0.0.1:5648") == .tcp(host: "127.0.0.1", port: 5_648))
         #expect(try address(nil, "--host", "[::1]:7", "--port", "8") == .tcp(host: "::1", port: 8))
         #expect(try address("example.org:7", "--host", "h") == .tcp(host: "h", port: 7))
+        #expect(try address("/a", "--url", "logq://h:8") == .tcp(host: "h", port: 8))
+        #expect(try address(nil, "--url", "logq+unix:///a%20b") == .unixSocket(path: "/a b"))
+        #expect(try address("logq://h:8", "--port", "9") == .tcp(host: "h", port: 9))
+        #expect(throws: Failure.self) { try address(nil, "--url", "h:8") }
+        #expect(throws: Failure.self) { try address("redis://h:8") }
+        #expect(exitCode("ping", "--url", "logq://h", "--port", "8") == 64)
         #expect(throws: Failure.self) { try address(nil, "--host", "h:port") }
         #expect(throws: Failure.self) { try address(nil, "--host", "/run/logqd.sock") }
         #expect(throws: Failure.self) { try address("host:port") }

@@ -120,6 +120,19 @@ import Testing
         )
     }
 
+    @Test func bashCompletesSubcommands() throws {
+        let logq = try DaemonProcess.executable("logq")
+        let script = """
+            source <("$1" --generate-completion-script bash)
+            COMP_WORDS=(logq po) COMP_CWORD=1 COMP_LINE="logq po" COMP_POINT=7 COMPREPLY=()
+            _logq logq po logq
+            echo "${COMPREPLY[@]}"
+            """
+        let bash = try ChildProcess(["/bin/bash", "-c", script, "bash", logq])
+        #expect(try bash.waitForExit(within: 60) == .exited(0))
+        #expect(bash.output == "popular\n" && bash.errorOutput.isEmpty)
+    }
+
     @Test func exitCodesAndOneLineOfError() throws {
         try withDaemon { (logq, _) throws in
             let refused = try logq("get", "nowhere", "a")
@@ -133,6 +146,9 @@ import Testing
             let long = try logq("ping", "--unix", "/" + String(repeating: "x", count: 199))
             #expect(long.exitCode == 69 && long.error.contains("got 200 bytes, expected a path of 1 to 10"))
             #expect(try logq("ping", "--unix", "").error.contains("got 0 bytes"))
+            #expect(try logq("ping", "--url", "logq+unix://\(logq.address)").exitCode == 0)
+            let noURL = try logq("ping", "--url", "redis://127.0.0.1")
+            #expect(noURL.exitCode == 64 && noURL.error.contains("got the URL 'redis://127.0.0.1', expected logq://"))
             #expect(try logq("load", "items", "/tmp/no/such/file").exitCode == 66)
             #expect(try logq("--help").exitCode == 0)
         }
