@@ -1,5 +1,6 @@
-import ItemStore
 import PackedStrings
+
+@testable import ItemStore
 
 /// What a collection has of ids, as columns that a test can compare.
 extension Collection {

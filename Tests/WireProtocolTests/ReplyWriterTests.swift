@@ -62,8 +62,8 @@ struct ReplyWriterTests {
         var buffer = ByteBuffer()
         let writer = LineReplyWriter()
         writer.beginRows(count: 3, into: &buffer)
-        #expect(writer.writeRows(RowBlock(count: 2, [Column(.ids(ids))]), into: &buffer, start: 0))
-        #expect(writer.writeRows(RowBlock(count: 1, [Column(.ids(ids, from: 2))]), into: &buffer, start: 0))
+        #expect(writer.encoding.writeRows(RowBlock(count: 2, [Column(.ids(ids))]), into: &buffer))
+        #expect(writer.encoding.writeRows(RowBlock(count: 1, [Column(.ids(ids, from: 2))]), into: &buffer))
         #expect(String(buffer: buffer) == text(RowBlock(count: 3, [Column(.ids(ids))])))
     }
 

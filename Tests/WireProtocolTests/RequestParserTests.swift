@@ -19,6 +19,38 @@ struct RequestParserTests {
         PackedStrings(texts.map { Array($0.utf8) })
     }
 
+    /// A connection parses all its requests into one value.
+    @Test func aRequestKeepsNothingOfTheOneBefore() throws {
+        let parser = TestVerbs.parser()
+        let long = "GET shop " + (0..<2_000).map { "id\($0)" }.joined(separator: " ")
+        let lines = [
+            "PUT shop a [1,2] {\"a\":1}", "FSET shop a {}", "GET shop a b c", long, "OBSERVE shop 7 seq=w:1 a a",
+            "FREQSET shop 7 a 1 2 b - 3", "HELP", "HELP put", "SWAP shop next", "TOPK c 3 with=vector like=d",
+            "TOPK c 3 [1]", "NOPE", "GET shop", "PUT shop a [nan]", "FREQSET shop 7 a 1",
+        ]
+        var request = Request()
+        for first in lines {
+            for second in lines {
+                for line in [first, second] {
+                    let fresh = Result { try parse(line) }
+                    let reused = line.withBytes { bytes in
+                        Result { () throws(RefusedRequest) in
+                            var words = LineWords(bytes)
+                            try parser.parse(&words, into: &request)
+                        }
+                    }
+                    switch (fresh, reused) {
+                    case (.success(let fresh), .success):
+                        #expect("\(request)" == "\(fresh)", "\(first), then \(second)")
+                    case (.failure(let error), .failure(let refused)):
+                        #expect(error as? WireError == refused.error)
+                    default: Issue.record("\(first), then \(second): \(fresh), \(reused)")
+                    }
+                }
+            }
+        }
+    }
+
     @Test func readsEveryKindOfArgument() throws {
         let put = try parse("put shop caf%C3%A9 [1,2] { \"a\": 1 }")
         #expect(TestVerbs.syntaxes[put.verb].name == "PUT")

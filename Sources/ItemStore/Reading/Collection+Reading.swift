@@ -42,8 +42,14 @@ extension Collection {
         _ range: Range<Int>,
         _ body: (UnsafeRawBufferPointer, UnsafeBufferPointer<Float>?) -> Void
     ) {
+        // For several ids, `forEachID` prefetches earlier.
+        let isAlone = range.count == 1
         forEachID(of: ids, range, prefetchRow: prefetchVector) { id, hash in
-            let isFound: Void? = withRow(of: id, hash) { chunk, index, _ in body(id, vector(chunk, index)) }
+            let isFound: Void? = withRow(of: id, hash, prefetchRow: { if isAlone { prefetchVector($0, $1) } }) {
+                chunk,
+                index,
+                _ in body(id, vector(chunk, index))
+            }
             if isFound == nil { body(id, nil) }
         }
     }
@@ -53,8 +59,8 @@ extension Collection {
         withRow(of: id, IdentifierTable.Hash(id)) { chunk, index, _ in vector(chunk, index).map(Array.init) } ?? nil
     }
 
-    /// Calls `body` with each id and its features as JSON; nil if it has none. `body` runs under the lock of a chunk, so
-    /// it must be quick and must not read the collection.
+    /// Calls `body` with each id and its features as JSON; nil if it has none. `body` runs under the lock of a chunk.
+    /// So it must be quick and must not read the collection.
     package func forEachFeatures(
         of ids: PackedStrings,
         _ range: Range<Int>,
@@ -116,8 +122,8 @@ extension Collection {
         return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
     }
 
-    /// Calls `body` with each id and its score; nil for an id without an embedding. The query must have the collection's
-    /// dimension.
+    /// Calls `body` with each id and its score; nil for an id without an embedding. The query must have the dimension of
+    /// the collection.
     package func forEachScore(
         of ids: PackedStrings,
         _ range: Range<Int>,
@@ -194,16 +200,18 @@ extension Collection {
     }
 
     /// Calls `body` with the chunk of the id's row, the row's index in the chunk, and the row. The chunk is locked for
-    /// reading. Returns nil if the id has no row.
+    /// reading. Returns nil if the id has no row. `prefetchRow` gets the probable row before its id is compared.
     @inline(__always)
     func withRow<R>(
         of id: UnsafeRawBufferPointer,
         _ hash: IdentifierTable.Hash,
+        prefetchRow: (UnsafeMutablePointer<ItemChunk>, Int) -> Void = { _, _ in },
         _ body: (ItemChunk, Int, UInt32) -> R
     ) -> R? {
         identifiers.firstMatch(hash) { row in
             let chunk = chunk(of: row)
             let index = Self.index(of: row)
+            prefetchRow(chunk, index)
             return chunk.pointee.lock.withReadLock {
                 guard IdentifierSlot.equals(chunk.pointee.identifiers + index, id) else { return nil }
                 return body(chunk.pointee, index, row)

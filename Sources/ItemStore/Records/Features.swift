@@ -18,8 +18,9 @@ final class Features: RecordKind {
     var applied = AppliedGroups()
     /// The rows that may have further parts in the table. A row stays in it when its JSON becomes short.
     private let divided = RecordSet()
-    /// By row: the generations in the loaded records, for `checkGeneration`. Empty once the collection has recovered.
-    private var loadedGenerations: [UInt32: UInt32] = [:]
+    /// By row: the generation in its loaded record, for `checkGeneration`; 0 for a row without a record. Empty once the
+    /// collection has recovered.
+    private var loadedGenerations: [UInt32] = []
     /// During loading: the row of the last part, if it was full.
     private var unfinished: UnfinishedFeatures?
 
@@ -107,7 +108,7 @@ final class Features: RecordKind {
             }
             collection.makeRoom(for: key.row)
             applied.note(group, for: Int(key.row))
-            loadedGenerations[key.row] = generation
+            noteGeneration(generation, of: Int(key.row))
         } else {
             guard let unfinished, unfinished.row == key.row, unfinished.applied == group,
                 unfinished.partCount == key.part
@@ -115,6 +116,12 @@ final class Features: RecordKind {
             last = unfinished
         }
         try load(bytes.allBytes(), isFull: value.count == Tables.valueBytesMax, &last, key, into: collection)
+    }
+
+    private func noteGeneration(_ generation: UInt32, of row: Int) {
+        let missingCount = row + 1 - loadedGenerations.count
+        if missingCount > 0 { loadedGenerations.append(contentsOf: repeatElement(0, count: missingCount)) }
+        loadedGenerations[row] = generation
     }
 
     private func load(
@@ -153,16 +160,18 @@ final class Features: RecordKind {
         let (chunk, index) = collection.place(of: row)
         let key = FeatureKey(collection: collection.number, row: row)
         let expected = chunk.pointee.reuses[index].generation
+        guard chunk.pointee.features[index] != nil else { return }
         // If the row is dirty, replay has replaced the loaded features.
-        if let got = loadedGenerations[row], got != expected, !dirty.contains(Int(row)) {
+        if !dirty.contains(Int(row)), loadedGenerations[Int(row)] != expected {
+            let got = loadedGenerations[Int(row)]
             throw Checksum.corrupt(key, "features", "got generation \(got), the row has \(expected)")
         }
-        if chunk.pointee.features[index] != nil, !chunk.pointee.flags[index].contains(.isUsed) {
+        if !chunk.pointee.flags[index].contains(.isUsed) {
             throw Checksum.corrupt(key, "features", "the row is free")
         }
     }
 
     func finishLoading() {
-        loadedGenerations = [:]
+        loadedGenerations = []
     }
 }

@@ -39,6 +39,7 @@ package struct Request: Sendable {
     /// Forgets the request, and begins one of this verb.
     mutating func begin(verb: Int) {
         self.verb = verb
+        collection = ""
         if !word.isEmpty { word = "" }
         if !id.isEmpty { id = [] }
         step = nil

@@ -8,6 +8,10 @@ package struct RowEncoding: Sendable, Equatable {
 
     package var framing: Framing
     package var vectorFormat = VectorText.Format.text
+
+    package init(framing: Framing) {
+        self.framing = framing
+    }
 }
 
 /// The number of values in a row: those without a label, and after them those with one.
