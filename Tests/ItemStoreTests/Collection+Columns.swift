@@ -1,4 +1,5 @@
 import PackedStrings
+import SamplingFrequency
 
 @testable import ItemStore
 
@@ -24,4 +25,14 @@ extension Collection {
         forEachFeatures(of: ids, range) { _, json in column.append(json) }
         return column
     }
+
+    func frequencies(of ids: PackedStrings, _ range: Range<Int>) -> [FrequencyEstimate] {
+        var estimates: [FrequencyEstimate] = []
+        forEachEstimate(of: ids, range) { _, estimate in estimates.append(estimate) }
+        return estimates
+    }
+}
+
+extension FrequencySnapshot {
+    func estimates(_ range: Range<Int>) -> [FrequencyEstimate] { range.map(estimate) }
 }

@@ -90,11 +90,9 @@ struct RowBlockTests {
             RowBlock(
                 count: 3,
                 [
-                    Column(.ids(PackedStrings([[97], [98, 99], [100], [101]]), from: 1)),
+                    Column(.ids(PackedStrings([[98, 99], [100], [101]]))),
                     Column(.numbers([1.5, .nan, 3]), label: "n"),
                     Column(.integers([1, -1, 3])),
-                    Column(.flags([true, false, true])),
-                    Column(.choices([1, 0, 1], among: ["no", "yes"])),
                     Column(.vectors([1, 2, 3, 4], dimension: 2, isPresent: [true, false, true])),
                     Column(
                         .json(

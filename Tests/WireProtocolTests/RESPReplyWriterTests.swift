@@ -26,25 +26,24 @@ struct RESPReplyWriterTests {
         RowBlock(
             count: 2,
             [
-                Column(.ids(strings("skipped", "a b", "%"), from: 1)),
+                Column(.ids(strings("a b", "%"))),
                 Column(.integers([7, -1])),
-                Column(.flags([true, false])),
                 Column(.vectors([1, 2.5], dimension: 2, isPresent: [false, true])),
                 Column(.json(strings("{\"a\":1}", ""), isPresent: [true, false])),
                 Column(.numbers([0.5, .nan]), label: "q"),
-                Column(.choices([1, 0], among: ["seen", "once"]), label: "state"),
+                Column(.texts(["once", "seen"]), label: "state"),
             ]
         )
     }
 
     @Test func writesEveryKindOfColumn() {
         #expect(
-            text(.two, everyKind) == "*2|*6|$3|a b|:7|:1|$-1|$7|{\"a\":1}|*4|$1|q|$3|0.5|$5|state|$4|once|"
-                + "*6|$1|%|$-1|:0|$7|[1,2.5]|$-1|*4|$1|q|$-1|$5|state|$4|seen|"
+            text(.two, everyKind) == "*2|*5|$3|a b|:7|$-1|$7|{\"a\":1}|*4|$1|q|$3|0.5|$5|state|$4|once|"
+                + "*5|$1|%|$-1|$7|[1,2.5]|$-1|*4|$1|q|$-1|$5|state|$4|seen|"
         )
         #expect(
-            text(.three, everyKind, .base64) == "*2|*6|$3|a b|:7|#t|_|$7|{\"a\":1}|%2|$1|q|,0.5|$5|state|$4|once|"
-                + "*6|$1|%|_|#f|$16|f32:AACAPwAAIEA=|_|%2|$1|q|_|$5|state|$4|seen|"
+            text(.three, everyKind, .base64) == "*2|*5|$3|a b|:7|_|$7|{\"a\":1}|%2|$1|q|,0.5|$5|state|$4|once|"
+                + "*5|$1|%|_|$16|f32:AACAPwAAIEA=|_|%2|$1|q|_|$5|state|$4|seen|"
         )
     }
 

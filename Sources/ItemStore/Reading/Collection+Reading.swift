@@ -96,10 +96,6 @@ extension Collection {
         }
     }
 
-    package func frequencies(of ids: PackedStrings, _ range: Range<Int>) -> [FrequencyEstimate] {
-        frequencySnapshot(of: ids, range).estimates(0..<range.count)
-    }
-
     /// The statistics and totals from which `frequencies` computes its result.
     func frequencySnapshot(of ids: PackedStrings, _ range: Range<Int>) -> FrequencySnapshot {
         let summary = summary

@@ -8,10 +8,6 @@ package struct FrequencySnapshot: Sendable, Equatable {
     let totals: FrequencyTotals
     let liveItems: Int
 
-    package func estimates(_ range: Range<Int>) -> [FrequencyEstimate] {
-        range.map(estimate)
-    }
-
     /// The frequencies of the id at this index.
     package func estimate(_ index: Int) -> FrequencyEstimate {
         SamplingFrequency.estimate(records[index], totals: totals, liveItems: liveItems)

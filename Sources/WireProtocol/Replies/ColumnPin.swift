@@ -6,12 +6,10 @@ import PackedStrings
 /// Valid only within `Column.withPin`, which keeps the memory in place.
 struct ColumnPin {
     enum Source {
-        case ids(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>, from: Int)
+        case ids(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>)
         case vectors(UnsafePointer<Float>, dimension: Int, isPresent: UnsafePointer<Bool>?)
         case numbers(UnsafePointer<Double>)
         case integers(UnsafePointer<Int64>)
-        case flags(UnsafePointer<Bool>)
-        case choices(UnsafePointer<UInt8>, words: UnsafePointer<StaticString>)
         case json(bytes: UnsafeRawBufferPointer, ends: UnsafePointer<Int32>, isPresent: UnsafePointer<Bool>?)
         case texts(UnsafePointer<String>)
     }
@@ -34,8 +32,7 @@ struct ColumnPin {
     @inline(__always)
     func bytesMax(_ row: Int) -> Int {
         switch source {
-        case .ids(let bytes, let ends, let from):
-            IDText.textBytesMax(Self.string(bytes, ends, from + row).count)
+        case .ids(let bytes, let ends): IDText.textBytesMax(Self.string(bytes, ends, row).count)
         case .json(let bytes, let ends, _): Self.string(bytes, ends, row).count
         case .texts(let texts): texts[row].utf8.count
         default: fixedBytesMax
@@ -45,8 +42,8 @@ struct ColumnPin {
     @inline(__always)
     mutating func write(_ row: Int, _ cursor: inout RowCursor) {
         switch source {
-        case .ids(let bytes, let ends, let from):
-            cursor.id(Self.string(bytes, ends, from + row))
+        case .ids(let bytes, let ends):
+            cursor.id(Self.string(bytes, ends, row))
         case .vectors(let values, let dimension, let isPresent):
             guard isPresent?[row] ?? true else { return cursor.vector(nil) }
             cursor.vector(UnsafeBufferPointer(start: values + vectorsSeen * dimension, count: dimension))
@@ -55,10 +52,6 @@ struct ColumnPin {
             cursor.number(numbers[row], label: label, repeating: &lastNumber)
         case .integers(let integers):
             cursor.integer(integers[row], label: label)
-        case .flags(let flags):
-            cursor.flag(flags[row], label: label)
-        case .choices(let choices, let words):
-            cursor.word(words[Int(choices[row])], label: label)
         case .json(let bytes, let ends, let isPresent):
             cursor.json(isPresent?[row] ?? true ? Self.string(bytes, ends, row) : nil, label: label)
         case .texts(let texts):
@@ -83,9 +76,9 @@ struct ColumnPin {
             body(ColumnPin(source, label: column.label, valueBytesMax: valueBytesMax))
         }
         switch column.values {
-        case .ids(let ids, let from):
+        case .ids(let ids):
             ids.bytes.withUnsafeBytes { bytes in
-                ids.ends.withUnsafeBufferPointer { pin(.ids(bytes: bytes, ends: $0.baseAddress!, from: from), 0) }
+                ids.ends.withUnsafeBufferPointer { pin(.ids(bytes: bytes, ends: $0.baseAddress!), 0) }
             }
         case .vectors(let values, let dimension, let isPresent):
             let bytesMax = VectorText.textBytesMax(dimension: dimension)
@@ -98,15 +91,6 @@ struct ColumnPin {
             numbers.withUnsafeBufferPointer { pin(.numbers($0.baseAddress!), RowCursor.numberBytesMax) }
         case .integers(let integers):
             integers.withUnsafeBufferPointer { pin(.integers($0.baseAddress!), 20) }
-        case .flags(let flags):
-            flags.withUnsafeBufferPointer { pin(.flags($0.baseAddress!), 1) }
-        case .choices(let choices, let words):
-            let bytesMax = words.map(\.utf8CodeUnitCount).max() ?? 0
-            choices.withUnsafeBufferPointer { choices in
-                words.withUnsafeBufferPointer { words in
-                    pin(.choices(choices.baseAddress!, words: words.baseAddress!), bytesMax)
-                }
-            }
         case .json(let texts, let isPresent):
             texts.bytes.withUnsafeBytes { bytes in
                 texts.ends.withUnsafeBufferPointer { ends in

@@ -2,7 +2,8 @@ package import PackedStrings
 
 /// Some rows of a reply as values, stored by column. A row has one value of each column.
 ///
-/// The store answers thousands of ids column by column, and a column costs one allocation instead of one for each row.
+/// It is for rows that exist as values before the reply is written. The rows of a lookup are written straight from the
+/// store, with `RowEncoding.writeRow`.
 package struct RowBlock: Sendable {
     package var count: Int
     package var columns: [Column]
@@ -63,18 +64,13 @@ package struct Column: Sendable {
     }
 
     package enum Values: Sendable {
-        /// Ids. The first row has the id at index `from`.
-        case ids(PackedStrings, from: Int = 0)
+        case ids(PackedStrings)
         /// The vectors, one after another, of the rows that have one. `isPresent` is nil if all rows have one.
         case vectors([Float], dimension: Int, isPresent: [Bool]? = nil)
         /// NaN is written `-`.
         case numbers([Double])
         /// A negative integer is written `-`.
         case integers([Int64])
-        /// True is written `1`, false `0`.
-        case flags([Bool])
-        /// Indices into a list of words.
-        case choices([UInt8], among: [StaticString])
         /// JSON. It extends to the end of the row, so it must be the last column. `isPresent` is nil if all rows have
         /// an object.
         case json(PackedStrings, isPresent: [Bool]? = nil)
@@ -87,8 +83,7 @@ extension Column.Values {
     /// The value of one row.
     fileprivate func row(_ index: Int) -> Column.Values {
         switch self {
-        case .ids(let ids, let from):
-            return .ids(PackedStrings([ids[from + index]]))
+        case .ids(let ids): return .ids(PackedStrings([ids[index]]))
         case .vectors(let values, let dimension, let isPresent):
             let place = isPresent.map { $0[..<index].count { $0 } } ?? index
             let isMissing = isPresent.map { !$0[index] } ?? false
@@ -96,8 +91,6 @@ extension Column.Values {
             return .vectors(vector, dimension: dimension, isPresent: isPresent.map { [$0[index]] })
         case .numbers(let numbers): return .numbers([numbers[index]])
         case .integers(let integers): return .integers([integers[index]])
-        case .flags(let flags): return .flags([flags[index]])
-        case .choices(let choices, let words): return .choices([choices[index]], among: words)
         case .json(let objects, let isPresent):
             return .json(PackedStrings([objects[index]]), isPresent: isPresent.map { [$0[index]] })
         case .texts(let texts): return .texts([texts[index]])
