@@ -20,7 +20,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [(Framing.lines, Framing.lines), (.resp2, .lines), (.lines, .resp3)])
+    @Test(arguments: [
+        (Framing.lines, Framing.lines), (.resp2, .lines), (.lines, .resp2), (.resp3, .lines), (.lines, .resp3),
+    ])
     func anAcknowledgedWriteIsInTheNextAnswerOfAnyConnection(writing: Framing, reading: Framing) throws {
         let directory = try TemporaryDirectory()
         let daemon = try DaemonProcess(directory: directory, options: .init(flags: ["--checkpoint-bytes", "1048576"]))

@@ -50,3 +50,41 @@ struct ProtocolDocument {
         }
     }
 }
+
+extension ProtocolDocument {
+    /// The section "A client in an afternoon".
+    struct ClientSection {
+        var programs: [(language: String, text: String)] = []
+        /// What each program sends.
+        var requests: [String] = []
+        /// What each program prints.
+        var output = ""
+
+        init() throws {
+            let url = Transcript.protocolDirectory.appendingPathComponent("PROTOCOL.md")
+            let lines = try String(contentsOf: url, encoding: .utf8)
+                .split(separator: "\n", omittingEmptySubsequences: false)
+            guard let start = lines.firstIndex(of: "## A client in an afternoon") else {
+                throw HarnessError("PROTOCOL.md: got no section 'A client in an afternoon', expected one")
+            }
+            let section = lines[(start + 1)...].prefix { !$0.hasPrefix("## ") }
+            var language: String?
+            var text = ""
+            for line in section {
+                if line == "```", let ended = language {
+                    switch ended {
+                    case "requests": requests = text.split(separator: "\n").map(String.init)
+                    case "output": output = text
+                    default: programs.append((ended, text))
+                    }
+                    language = nil
+                } else if line.hasPrefix("```") {
+                    language = String(line.dropFirst(3))
+                    text = ""
+                } else if language != nil {
+                    text += line + "\n"
+                }
+            }
+        }
+    }
+}
