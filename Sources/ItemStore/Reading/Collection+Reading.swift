@@ -118,8 +118,8 @@ extension Collection {
         return FrequencySnapshot(records: records, totals: summary.totals, liveItems: summary.itemCount)
     }
 
-    /// Calls `body` with each id and its score; nil for an id without an embedding. The query must have the dimension of
-    /// the collection.
+    /// Calls `body` with each id and its score; nil for an id without an embedding. The query must have the dimension
+    /// of the collection.
     package func forEachScore(
         of ids: PackedStrings,
         _ range: Range<Int>,

@@ -104,7 +104,7 @@ struct ExampleProgramTests {
             encoding: .utf8
         )
         let blocks = page.components(separatedBy: "```python\n")
-        let client = try #require(blocks.count == 2 ? blocks[1].components(separatedBy: "```\n").first : nil)
+        let client = try #require(blocks.dropFirst().first?.components(separatedBy: "```\n").first)
         let directory = try TemporaryDirectory()
         let daemon = try DaemonProcess(directory: directory)
         let uses = """
